@@ -1,0 +1,236 @@
+/**
+ * The messages on the topics: one schema each, from which types and validators come. JSON, at most 4 KiB,
+ * `v` first; an unknown version or field is refused with words, never guessed at.
+ */
+import { z } from 'zod';
+import { maxSlots, wireVersion } from './topics.ts';
+
+/** Largest payload that either end accepts, bytes. */
+export const maxMessageBytes = 4096;
+
+/** Time to live of a command unless the surface says otherwise, milliseconds. */
+export const defaultTtlMs = 5000;
+/** Longest time to live that a gateway accepts, milliseconds. */
+export const maxTtlMs = 30_000;
+/** Gateways repeat their status this often; a surface that misses three is stale. */
+export const beatIntervalMs = 5000;
+
+const v = z.literal(wireVersion);
+const session = z.string().regex(/^[A-Za-z0-9_-]{8,40}$/);
+const unixMs = z.int().min(0);
+const replicas = z.int().min(0).max(2_147_483_647);
+const text = (max: number) => z.string().max(max);
+const colour = z.enum(['blue', 'orange', 'green', 'yellow', 'sky', 'vermilion', 'purple', 'white']);
+const guard = z.enum(['zero', 'autoscaler', 'gitops', 'claims']);
+const slotNumber = z
+  .int()
+  .min(0)
+  .max(maxSlots - 1);
+const controlName = z.string().regex(/^[a-z0-9-]{1,32}$/);
+
+/** up/status, retained, also the will: a will carries the session of the birth that it belongs to. */
+export const statusMessage = z.strictObject({
+  v,
+  state: z.enum(['online', 'offline']),
+  session,
+  seq: z.int().min(0),
+  at: unixMs,
+});
+
+/** up/birth, retained: what has come online. */
+export const birthMessage = z.strictObject({
+  v,
+  session,
+  at: unixMs,
+  model: text(64),
+  firmware: text(64),
+  controls: z
+    .array(z.strictObject({ name: controlName, kind: z.enum(['fader', 'encoder', 'pads', 'button']) }))
+    .max(64),
+  /** `synced`: follows the gateway's beats; `unset`: no beat yet, commands are not sent. */
+  clock: z.enum(['synced', 'unset']),
+});
+
+/** up/cmd, QoS 1, never retained. */
+export const commandMessage = z.strictObject({
+  v,
+  id: z.string().regex(/^[A-Za-z0-9_-]{8,40}-[0-9]{1,10}$/),
+  slot: slotNumber,
+  want: replicas,
+  saw: replicas,
+  /** Gateway time when the operator asked, by the surface's synchronised clock. */
+  issuedAt: unixMs,
+  ttlMs: z.int().min(1).max(maxTtlMs),
+  arm: z.array(guard).max(4).optional(),
+});
+
+/** up/tele, QoS 0: counters since start. */
+export const teleMessage = z.strictObject({
+  v,
+  at: unixMs,
+  counters: z.record(z.string().regex(/^[a-zA-Z0-9_.-]{1,48}$/), z.number()),
+});
+
+/** down/ack, QoS 1. */
+export const ackMessage = z.strictObject({
+  v,
+  id: z.string().max(64),
+  phase: z.enum([
+    'received',
+    'accepted',
+    'converged',
+    'blocked',
+    'reverted',
+    'stale',
+    'expired',
+    'denied',
+    'needs-arm',
+  ]),
+  code: text(64),
+  now: replicas.nullable(),
+  detail: text(512),
+  guards: z.array(guard).max(4),
+});
+
+const podLight = z.enum(['ready', 'running', 'pending', 'crashed', 'terminating']);
+
+/** down/slot/<n>, retained. `podsLeftOut` counts Pods that did not fit in 4 KiB. */
+export const slotMessage = z.strictObject({
+  v,
+  rev: z.int().min(0),
+  at: unixMs,
+  name: text(63),
+  colour,
+  kind: text(63),
+  desired: replicas.nullable(),
+  observed: replicas,
+  ready: replicas,
+  pods: z.array(z.tuple([text(16), podLight])).max(512),
+  podsLeftOut: replicas,
+  condition: z.strictObject({
+    state: z.enum(['ok', 'progressing', 'blocked', 'missing', 'denied', 'unreachable', 'unknown']),
+    reason: text(64),
+    message: text(512),
+  }),
+  owner: z.strictObject({ kind: z.enum(['autoscaler', 'gitops']), name: text(128) }).nullable(),
+});
+
+const bindingMessage = z.strictObject({
+  slot: slotNumber,
+  control: controlName,
+  bank: z.int().min(0).max(63),
+  name: text(63),
+  colour,
+  min: replicas,
+  max: replicas,
+  step: z.int().min(1).max(1000),
+  takeover: z.enum(['pickup', 'motor', 'relative', 'jump']),
+  zero: z.enum(['never', 'arm']),
+  isInverted: z.boolean(),
+});
+
+/** Bindings in one `bindings` message, so that it stays under 4 KiB. */
+export const bindingsPerPart = 12;
+
+/** down/ctl, QoS 1. Bindings come in parts; a surface applies them when all parts of a `rev` are there. */
+export const ctlMessage = z.discriminatedUnion('type', [
+  z.strictObject({ v, type: z.literal('rebirth') }),
+  z.strictObject({
+    v,
+    type: z.literal('bindings'),
+    rev: z.int().min(0),
+    part: z.int().min(0).max(63),
+    parts: z.int().min(1).max(64),
+    bindings: z.array(bindingMessage).max(bindingsPerPart),
+    /** How this surface is trusted: shown as "not attested" unless `tpm`. */
+    trust: z.enum(['tpm', 'token']),
+  }),
+  z.strictObject({ v, type: z.literal('renew'), reason: text(256) }),
+]);
+
+/** _gw/<gateway>/status, retained, will; repeated every {@link beatIntervalMs} as heartbeat and clock. */
+export const gatewayStatusMessage = z.strictObject({
+  v,
+  state: z.enum(['online', 'offline']),
+  session,
+  seq: z.int().min(0),
+  at: unixMs,
+  apiHealthy: z.boolean(),
+  /** Why the API server is not healthy; empty when it is. */
+  detail: text(256),
+});
+
+export type StatusMessage = z.infer<typeof statusMessage>;
+export type BirthMessage = z.infer<typeof birthMessage>;
+export type CommandMessage = z.infer<typeof commandMessage>;
+export type TeleMessage = z.infer<typeof teleMessage>;
+export type AckMessage = z.infer<typeof ackMessage>;
+export type SlotMessage = z.infer<typeof slotMessage>;
+export type CtlMessage = z.infer<typeof ctlMessage>;
+export type GatewayStatusMessage = z.infer<typeof gatewayStatusMessage>;
+
+/** The outcome of reading a payload: a message, or one sentence that names the field. */
+export type Decoded<T> =
+  | { readonly ok: true; readonly message: T }
+  | { readonly ok: false; readonly problem: string };
+
+/**
+ * Reads one payload from the wire: size, JSON, version, schema. Never throws.
+ * @param schema one of the message schemas of this file
+ */
+export function decode<S extends z.ZodType>(schema: S, payload: Uint8Array): Decoded<z.infer<S>> {
+  if (payload.length > maxMessageBytes) {
+    return {
+      ok: false,
+      problem: `message of ${payload.length} bytes, at most ${maxMessageBytes} are allowed`,
+    };
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
+  } catch {
+    return { ok: false, problem: 'message is not JSON in UTF-8' };
+  }
+  const version = typeof value === 'object' && value !== null && 'v' in value ? value.v : undefined;
+  if (version !== wireVersion) {
+    return {
+      ok: false,
+      problem: `v: version ${JSON.stringify(version)?.slice(0, 20)} is not known here, only ${wireVersion}`,
+    };
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return { ok: true, message: parsed.data };
+  const issue = parsed.error.issues[0];
+  return {
+    ok: false,
+    problem: `${issue?.path.join('.') || 'message'}: ${issue?.message ?? 'invalid'}`.slice(0, 300),
+  };
+}
+
+/**
+ * Writes one message as payload.
+ * @throws Error when it is over {@link maxMessageBytes}: a defect of the caller, who must have cut it to size
+ */
+export function encode(message: { readonly v: number }): Buffer {
+  const payload = Buffer.from(JSON.stringify(message));
+  if (payload.length > maxMessageBytes)
+    throw new Error(`message of ${payload.length} bytes is over the wire limit`);
+  return payload;
+}
+
+/** Writes a slot message, leaving out Pods from the end until it fits; `podsLeftOut` says how many. */
+export function encodeSlot(message: SlotMessage): Buffer {
+  let pods = message.pods;
+  for (;;) {
+    const payload = Buffer.from(
+      JSON.stringify({
+        ...message,
+        pods,
+        podsLeftOut: message.podsLeftOut + message.pods.length - pods.length,
+      }),
+    );
+    if (payload.length <= maxMessageBytes || pods.length === 0) return payload;
+    const surplus = Math.ceil(((payload.length - maxMessageBytes) / payload.length) * pods.length);
+    pods = pods.slice(0, Math.max(0, pods.length - Math.max(1, surplus)));
+  }
+}

@@ -1,0 +1,315 @@
+/**
+ * The configuration files: one schema gives types, validation, defaults, editor completion and the reference
+ * in docs/config.md. Every field is described here and nowhere else.
+ */
+import { z } from 'zod';
+
+export const apiVersion = 'surfaced.dev/v1alpha1';
+
+const name = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'lower-case letters, digits and dashes, at most 63')
+  .describe('Name: lower-case letters, digits and dashes.');
+const controlName = z
+  .string()
+  .regex(/^[a-z0-9-]{1,32}$/, 'lower-case letters, digits and dashes, at most 32')
+  .describe('Name of a control on the panel, e.g. `fader1`.');
+const kubeName = z.string().min(1).max(253);
+const head = { apiVersion: z.literal(apiVersion).describe('Version of this file format.') };
+const listen = z
+  .string()
+  .regex(/^(?:\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'address:port, e.g. 0.0.0.0:8443')
+  .describe('Address and port to listen on; port 0 picks a free one.');
+const logLevel = z
+  .enum(['error', 'warn', 'info', 'debug'])
+  .default('info')
+  .describe('Lowest level that is logged.');
+
+export const targetSchema = z.strictObject({
+  apiVersion: z
+    .string()
+    .regex(/^(?:[a-z0-9.-]+\/)?v[a-z0-9]+$/, 'group/version, e.g. apps/v1')
+    .describe('API group and version of the target.'),
+  kind: z
+    .string()
+    .regex(/^[A-Z][A-Za-z0-9]{0,62}$/, 'a kind such as Deployment')
+    .describe('Kind: anything with a scale subresource.'),
+  namespace: kubeName.describe('Namespace of the target.'),
+  name: kubeName.describe('Name of the target.'),
+});
+
+export const bindingSchema = z
+  .strictObject({
+    control: controlName,
+    bank: z.int().min(0).max(63).default(0).describe('Bank that this binding is on; 0 is the first.'),
+    target: targetSchema,
+    name: z
+      .string()
+      .min(1)
+      .max(63)
+      .optional()
+      .describe('What displays call it; the target name when left out.'),
+    min: z.int().min(0).max(100_000).default(1).describe('Least replicas that this control asks for.'),
+    max: z.int().min(1).max(100_000).describe('Most replicas that this control asks for.'),
+    step: z.int().min(1).max(1000).default(1).describe('Replicas for one detent.'),
+    colour: z
+      .enum(['blue', 'orange', 'green', 'yellow', 'sky', 'vermilion', 'purple', 'white'])
+      .optional()
+      .describe('Hue of the lights of this target; the next free one when left out.'),
+    takeover: z
+      .enum(['pickup', 'motor', 'relative', 'jump'])
+      .optional()
+      .describe(
+        'How a control takes over a value it is not at; left out: motor for motor faders, pickup for faders, relative for encoders.',
+      ),
+    zero: z
+      .enum(['never', 'arm'])
+      .default('never')
+      .describe('Whether zero replicas can be asked for, after arming.'),
+    autoscaler: z
+      .enum(['arm', 'refuse'])
+      .default('arm')
+      .describe('What to do when an autoscaler or GitOps tool owns the number.'),
+    invert: z.boolean().default(false).describe('Turns the direction of the control around.'),
+  })
+  .refine((binding) => binding.min <= binding.max, { message: 'must not be above max', path: ['min'] })
+  .refine((binding) => binding.min > 0 || binding.zero === 'arm', {
+    message: 'zero replicas need `zero: arm`',
+    path: ['min'],
+  });
+
+export const controlSurfaceSchema = z.strictObject({
+  ...head,
+  kind: z.literal('ControlSurface'),
+  metadata: z.strictObject({ name }),
+  spec: z.strictObject({
+    tpm: z
+      .strictObject({ ekSha256: z.string().regex(/^[0-9a-f]{64}$/, 'SHA-256 in hex') })
+      .optional()
+      .describe('TPM that this surface is; set by approval.'),
+    policy: z.string().max(63).optional().describe('Reference values that its evidence must match.'),
+    isRevoked: z
+      .boolean()
+      .default(false)
+      .describe('True ends every session of this surface and lets none begin.'),
+    bindings: z.array(bindingSchema).max(64).default([]).describe('What each control is bound to.'),
+  }),
+});
+
+export const gatewaySchema = z.strictObject({
+  ...head,
+  kind: z.literal('Gateway'),
+  site: name.default('site').describe('Site: first part of all topics.'),
+  name: name.default('gateway').describe('Name of this gateway on the wire.'),
+  stateDir: z.string().min(1).describe('Folder for the CA, tokens and enrolment state; made with mode 0700.'),
+  enrol: z
+    .strictObject({
+      listen: listen.default('0.0.0.0:8443'),
+      hosts: z
+        .array(z.string().min(1).max(253))
+        .min(1)
+        .max(16)
+        .default(['localhost', '127.0.0.1'])
+        .describe(
+          'Host names and addresses in the server certificate; surfaces must reach the gateway by one of them.',
+        ),
+      certificateTtlSeconds: z
+        .int()
+        .min(60)
+        .max(600)
+        .default(600)
+        .describe('Life of a client certificate, seconds; ten minutes at most.'),
+    })
+    .prefault({})
+    .describe('HTTPS endpoint where surfaces prove themselves and fetch certificates.'),
+  broker: z
+    .strictObject({
+      mode: z.literal('embedded').default('embedded').describe('Only the embedded broker so far.'),
+      listen: listen.default('0.0.0.0:8883'),
+      maxConnections: z.int().min(1).max(10_000).default(1200).describe('Most connections at once.'),
+    })
+    .prefault({})
+    .describe('MQTT broker with mutual TLS.'),
+  registry: z
+    .strictObject({
+      folder: z.string().min(1).describe('Folder of ControlSurface files, watched for changes.'),
+    })
+    .describe('Where the surfaces and their bindings are kept.'),
+  policy: z
+    .strictObject({
+      identity: z
+        .enum(['tpm', 'token'])
+        .default('tpm')
+        .describe('`token` accepts surfaces that hold a one-time token and calls them not attested.'),
+    })
+    .prefault({})
+    .describe('What a surface must prove.'),
+  cluster: z
+    .strictObject({
+      kubeconfig: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'Kubeconfig file; left out: KUBECONFIG, ~/.kube/config, or the service account of the Pod.',
+        ),
+      context: z.string().min(1).optional().describe('Context in the kubeconfig; left out: its current one.'),
+      userPrefix: z
+        .string()
+        .default('surfaced:surface:')
+        .describe('The gateway acts as user <prefix><surface>.'),
+      group: z.string().default('surfaced:surfaces').describe('Group that every surface acts in.'),
+    })
+    .prefault({})
+    .describe('The Kubernetes API server.'),
+  health: z.strictObject({ listen }).optional().describe('Plain HTTP endpoint for /healthz; left out: none.'),
+  log: z.strictObject({ level: logLevel }).prefault({}),
+});
+
+const midiEncoding = z
+  .enum(['twos-complement', 'offset-binary', 'signed-bit', 'signed-bit-2'])
+  .describe('How relative turns are coded: signed-bit-2 for Mackie and X-Touch, twos-complement for Push.');
+const byte7 = z.int().min(0).max(127);
+const channel = z.int().min(1).max(16).default(1).describe('MIDI channel, 1 to 16.');
+
+/** One control of a generic MIDI map. */
+export const midiControlSchema = z.discriminatedUnion('type', [
+  z.strictObject({
+    name: controlName,
+    type: z.literal('fader'),
+    channel,
+    cc: byte7,
+    ccLsb: byte7.optional().describe('CC with the low 7 bits, for 14-bit faders.'),
+  }),
+  z.strictObject({
+    name: controlName,
+    type: z.literal('pitch-bend-fader'),
+    channel,
+    touchNote: byte7.optional(),
+    hasMotor: z.boolean().default(false),
+  }),
+  z.strictObject({
+    name: controlName,
+    type: z.literal('encoder'),
+    channel,
+    cc: byte7,
+    encoding: midiEncoding,
+    pushNote: byte7.optional(),
+    ringCc: byte7.optional(),
+  }),
+  z.strictObject({
+    name: controlName,
+    type: z.literal('button'),
+    channel,
+    note: byte7.optional(),
+    cc: byte7.optional(),
+    hasLight: z.boolean().default(false),
+  }),
+]);
+
+export const deviceSchema = z.strictObject({
+  ...head,
+  kind: z.literal('Device'),
+  gateway: z.strictObject({
+    url: z.url({ protocol: /^https$/ }).describe('Address of the gateway, https.'),
+    caPin: z
+      .string()
+      .regex(/^sha256:[0-9a-f]{64}$/, 'sha256:<64 hex digits>')
+      .describe('Pin of the gateway CA, as `surfaced enroll token` prints it.'),
+  }),
+  identity: z
+    .strictObject({
+      token: z
+        .string()
+        .regex(/^[a-z0-9]{6}\.[a-z0-9]{32}$/, 'a token as `surfaced enroll token` prints it')
+        .optional()
+        .describe('One-time token.'),
+      tokenFile: z.string().min(1).optional().describe('File that holds the one-time token.'),
+    })
+    .refine((identity) => (identity.token === undefined) !== (identity.tokenFile === undefined), {
+      message: 'give either token or tokenFile',
+    }),
+  panel: z.strictObject({
+    preset: z
+      .enum([
+        'launchpad-mini-mk3',
+        'launchpad-x',
+        'nanokontrol2',
+        'mackie-control',
+        'x-touch-mini',
+        'generic-midi',
+      ])
+      .describe('Which panel this is.'),
+    port: z
+      .discriminatedUnion('type', [
+        z.strictObject({
+          type: z.literal('raw-midi'),
+          path: z.string().min(1).describe('ALSA raw device, e.g. /dev/snd/midiC1D1.'),
+        }),
+        z.strictObject({
+          type: z.literal('serial'),
+          path: z.string().min(1),
+          baudRate: z.int().min(300).max(4_000_000).default(31_250),
+        }),
+        z.strictObject({
+          type: z.literal('pty'),
+          path: z.string().min(1).describe('Pseudo-terminal, for rigs and bridges.'),
+        }),
+      ])
+      .describe('Where the panel is plugged in.'),
+    controls: z.array(midiControlSchema).max(64).optional().describe('The map of a generic-midi panel.'),
+    roles: z
+      .strictObject({
+        arm: controlName.optional(),
+        undo: controlName.optional(),
+        bankNext: controlName.optional(),
+        bankPrevious: controlName.optional(),
+        lock: controlName.optional(),
+      })
+      .optional()
+      .describe('Controls that act on the whole surface; the preset has its own.'),
+    brightness: z.number().min(0.05).max(1).default(0.6).describe('Brightness of the lights, 0.05 to 1.'),
+  }),
+  surface: z
+    .strictObject({
+      isLockedAtStart: z
+        .boolean()
+        .default(false)
+        .describe('Start locked; a long press of the lock control unlocks.'),
+      lockAfterIdleSeconds: z
+        .int()
+        .min(0)
+        .max(86_400)
+        .default(0)
+        .describe('Lock after so many seconds without input; 0: never.'),
+      settleMs: z
+        .int()
+        .min(50)
+        .max(2000)
+        .default(150)
+        .describe('A value counts when it has rested this long, milliseconds.'),
+      longestMoveMs: z
+        .int()
+        .min(100)
+        .max(5000)
+        .default(500)
+        .describe('A moving value is sent this often at the latest, milliseconds.'),
+    })
+    .prefault({}),
+  health: z.strictObject({ listen }).optional().describe('Plain HTTP endpoint for /healthz; left out: none.'),
+  log: z.strictObject({ level: logLevel }).prefault({}),
+});
+
+export type TargetRef = Readonly<z.infer<typeof targetSchema>>;
+export type BindingConfig = Readonly<z.infer<typeof bindingSchema>>;
+export type ControlSurface = Readonly<z.infer<typeof controlSurfaceSchema>>;
+export type GatewayConfig = Readonly<z.infer<typeof gatewaySchema>>;
+export type DeviceConfig = Readonly<z.infer<typeof deviceSchema>>;
+export type MidiControl = Readonly<z.infer<typeof midiControlSchema>>;
+
+/** All kinds, by the `kind` field. */
+export const kinds = {
+  ControlSurface: controlSurfaceSchema,
+  Gateway: gatewaySchema,
+  Device: deviceSchema,
+} as const;

@@ -1,0 +1,30 @@
+// Compiles daemon/ and hil/ to dist/ and bundles the pages. Run through `npm run build`.
+import { chmodSync, cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { root, run } from './setup.mjs';
+
+const bin = (name) => path.join(root, 'node_modules', '.bin', name);
+const page = path.join(root, 'hil', 'sim', 'panel', 'page');
+const pageOut = path.join(root, 'dist', 'hil', 'sim', 'panel', 'page');
+
+rmSync(path.join(root, 'dist'), { recursive: true, force: true });
+run(bin('tsc'), ['-p', 'tsconfig.build.json']);
+if (existsSync(path.join(page, 'main.tsx'))) {
+  mkdirSync(pageOut, { recursive: true });
+  run(bin('esbuild'), [
+    path.join(page, 'main.tsx'),
+    '--bundle',
+    '--minify',
+    '--format=esm',
+    '--target=es2022',
+    '--jsx=automatic',
+    '--jsx-import-source=preact',
+    `--outfile=${path.join(pageOut, 'main.js')}`,
+    '--log-level=warning',
+  ]);
+  for (const file of ['index.html', 'style.css', 'icon.svg']) {
+    if (existsSync(path.join(page, file))) cpSync(path.join(page, file), path.join(pageOut, file));
+  }
+}
+const main = path.join(root, 'dist', 'daemon', 'main.js');
+if (existsSync(main)) chmodSync(main, 0o755);

@@ -1,0 +1,126 @@
+// Set-up shared by `npm start` and `npm test`: plain JavaScript without dependencies, because it runs
+// before anything is installed. Every step first looks whether it is needed, so a second run costs nothing.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const stamps = path.join(root, '.setup');
+
+export const say = (text) => process.stderr.write(`surfaced: ${text}\n`);
+
+/** Ends with a sentence and exit code 1. */
+export function fail(text) {
+  say(text);
+  process.exit(1);
+}
+
+/** Runs a command with its output shown on stderr; ends the process when it fails. */
+export function run(command, args, env = {}) {
+  const done = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+    env: { ...process.env, ...env },
+  });
+  if (done.status !== 0)
+    fail(`\`${command} ${args.join(' ')}\` failed${done.error ? `: ${done.error.message}` : ''}`);
+}
+
+const readStamp = (name) => {
+  try {
+    return readFileSync(path.join(stamps, name), 'utf8');
+  } catch {
+    return '';
+  }
+};
+const writeStamp = (name, value) => {
+  mkdirSync(stamps, { recursive: true });
+  writeFileSync(path.join(stamps, name), value);
+};
+
+/** Does `work` when `fingerprint` differs from that of the last time it succeeded. */
+export function once(name, fingerprint, work) {
+  if (readStamp(name) === fingerprint) return false;
+  work();
+  writeStamp(name, fingerprint);
+  return true;
+}
+
+/** A hash over names, sizes and times of all files below the folders: enough to see a change, quick to make. */
+export function fingerprint(...names) {
+  const hash = createHash('sha256').update(process.version);
+  const visit = (file) => {
+    const stat = statSync(file);
+    if (stat.isDirectory()) for (const entry of readdirSync(file).sort()) visit(path.join(file, entry));
+    else hash.update(`${path.relative(root, file)} ${stat.size} ${stat.mtimeMs}\n`);
+  };
+  for (const name of names) if (existsSync(path.join(root, name))) visit(path.join(root, name));
+  return hash.digest('hex');
+}
+
+export function checkNode() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) {
+    fail(`Node ${process.versions.node} is too old; install Node 20.19 or a later LTS`);
+  }
+}
+
+/** npm packages, from the lock file. */
+export function installPackages() {
+  const wanted = createHash('sha256')
+    .update(process.version)
+    .update(readFileSync(path.join(root, 'package-lock.json')))
+    .digest('hex');
+  if (existsSync(path.join(root, 'node_modules')) && readStamp('packages') === wanted) return;
+  say('installing npm packages (once, about half a minute)');
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  writeStamp('packages', wanted);
+}
+
+/** Compiles the program and bundles the page, when a source is newer than the last build. */
+export function build() {
+  const sources = [
+    'daemon',
+    'hil',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'package-lock.json',
+    'scripts/build.mjs',
+  ];
+  const current = existsSync(path.join(root, 'dist', 'daemon', 'main.js'));
+  once('build', current ? fingerprint(...sources) : 'missing', () => {
+    say('building (once, a few seconds)');
+    run(process.execPath, [path.join('scripts', 'build.mjs')]);
+  });
+  if (!current) writeStamp('build', fingerprint(...sources));
+}
+
+const commandExists = (command) =>
+  (process.env.PATH ?? '').split(path.delimiter).some((folder) => existsSync(path.join(folder, command)));
+
+/**
+ * Programs that come from the system. Installs what is missing with apt when this is Debian and we are root;
+ * else prints the one line to run. Tests that need a program still missing say so and skip.
+ * @param {Record<string, string>} wanted command -> Debian package
+ */
+export function installPrograms(wanted) {
+  const missing = Object.entries(wanted).filter(([command]) => !commandExists(command));
+  if (missing.length === 0) return;
+  const packages = [...new Set(missing.map(([, name]) => name))];
+  const line = `apt-get install -y --no-install-recommends ${packages.join(' ')}`;
+  if (process.platform === 'linux' && process.getuid?.() === 0 && commandExists('apt-get')) {
+    say(`installing ${packages.join(', ')} (once)`);
+    const env = { DEBIAN_FRONTEND: 'noninteractive' };
+    run('apt-get', ['update', '-q'], env);
+    run('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...packages], env);
+  } else {
+    say(
+      `${missing.map(([command]) => command).join(', ')} not found; tests that need them are skipped. To install:`,
+    );
+    say(
+      `  ${process.platform === 'darwin' ? `brew install ${missing.map(([command]) => command).join(' ')}` : `sudo ${line}`}`,
+    );
+  }
+}

@@ -1,0 +1,44 @@
+// `npm test [-- files]`: sets up what is missing, then type check, lint and tests. Given files, only those run.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import {
+  build,
+  checkNode,
+  fingerprint,
+  installPackages,
+  installPrograms,
+  once,
+  root,
+  run,
+  say,
+} from './setup.mjs';
+
+checkNode();
+installPackages();
+installPrograms({
+  chromium: 'chromium',
+  mosquitto: 'mosquitto',
+  socat: 'socat',
+  kubectl: 'kubernetes-client',
+});
+const bin = (name) => path.join(root, 'node_modules', '.bin', name);
+const plugins = existsSync(path.join(root, '.tap', 'plugins'))
+  ? fingerprint('.taprc', 'package-lock.json')
+  : 'missing';
+once('tap', plugins, () => run(bin('tap'), ['build']));
+if (plugins === 'missing') once('tap', fingerprint('.taprc', 'package-lock.json'), () => {});
+
+const files = process.argv.slice(2);
+if (files.length === 0) {
+  say('type check');
+  run(bin('tsc'), ['-p', 'tsconfig.json', '--noEmit']);
+  if (existsSync(path.join(root, 'hil/sim/panel/page/main.tsx')))
+    run(bin('tsc'), ['-p', 'hil/sim/panel/page/tsconfig.json']);
+  say('lint');
+  run(bin('biome'), ['check', '--error-on-warnings', '.']);
+}
+build();
+say('tests');
+const done = spawnSync(bin('tap'), files, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+process.exit(done.status ?? 1);
