@@ -43,7 +43,12 @@ export const errorTable = {
   // attest
   // bridge: wire, link, broker
   // bridge: kube, gateway
-  // web, demo, sim
+  // roles, web, demo, sim
+  E_LISTEN: {
+    class: 'usage',
+    title: 'An address to listen on cannot be had',
+    remedy: 'Choose another port or end the program that has it.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorTable;
