@@ -1,0 +1,66 @@
+/** `surfaced device`: a device from its config file. */
+import { readFile } from 'node:fs/promises';
+import { createTokenCredentials } from '../attest/enrol-client.ts';
+import { systemClock } from '../clock.ts';
+import { loadConfig } from '../config/load.ts';
+import type { DeviceConfig } from '../config/schema.ts';
+import { type Device, startDevice } from '../device.ts';
+import { SurfacedError } from '../errors.ts';
+import { startHealthServer } from '../health.ts';
+import { createPanel } from '../hw/panels.ts';
+import type { Log, LogLevel } from '../log.ts';
+import type { SurfaceOptions } from '../surface/surface.ts';
+
+/** The surface's options as the config names them. */
+export const surfaceOptions = (config: DeviceConfig['surface']): SurfaceOptions => ({
+  settleMs: config.settleMs,
+  longestMoveMs: config.longestMoveMs,
+  isLockedAtStart: config.isLockedAtStart,
+  lockAfterIdleMs: config.lockAfterIdleSeconds * 1000,
+});
+
+async function readToken(identity: DeviceConfig['identity']): Promise<string> {
+  if (identity.token !== undefined) return identity.token;
+  try {
+    return (await readFile(identity.tokenFile ?? '', 'utf8')).trim();
+  } catch (cause) {
+    throw new SurfacedError('E_CFG_READ', `identity.tokenFile: cannot read ${identity.tokenFile}`, { cause });
+  }
+}
+
+/** Reads the config and starts; everything wrong with the file is reported at once. @throws SurfacedError */
+export async function runDevice(
+  file: string,
+  firmware: string,
+  logFor: (level: LogLevel) => Promise<Log>,
+): Promise<{ stop(): Promise<void> }> {
+  const config = await loadConfig('Device', file);
+  const log = await logFor(config.log.level);
+  const credentials = createTokenCredentials({
+    config: config.gateway,
+    token: await readToken(config.identity),
+    clock: systemClock,
+    random: Math.random,
+    log: log.child({ part: 'enrol' }),
+  });
+  const panel = createPanel(config.panel, {
+    log: log.child({ part: 'panel' }),
+    openPort: null,
+    random: Math.random,
+  });
+  const device: Device = await startDevice({
+    panel,
+    credentials,
+    surface: surfaceOptions(config.surface),
+    firmware,
+    clock: systemClock,
+    random: Math.random,
+    log,
+  });
+  const health = config.health ? await startHealthServer(config.health.listen, () => device.health()) : null;
+  return {
+    stop: async () => {
+      await Promise.allSettled([device.stop(), health?.close()]);
+    },
+  };
+}

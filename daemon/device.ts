@@ -1,0 +1,110 @@
+/**
+ * The Pi's daemon: panel, surface and link wired together. The loop is act (intents go out), observe (slots
+ * come in), diff (the frame shows where the two differ).
+ */
+import type { CredentialSource } from './attest/types.ts';
+import { createLink, type Link } from './bridge/link/link.ts';
+import type { Clock } from './clock.ts';
+import { type HealthReport, healthOf } from './health.ts';
+import type { Log } from './log.ts';
+import { Surface, type SurfaceOptions } from './surface/surface.ts';
+import type { Panel, SurfaceInput } from './surface/types.ts';
+
+/** Shortest time between two frames, milliseconds: 25 a second is smooth and cheap. */
+const frameIntervalMs = 40;
+
+export interface DeviceParts {
+  readonly panel: Panel;
+  readonly credentials: CredentialSource;
+  readonly surface: SurfaceOptions;
+  /** Version that the birth message tells. */
+  readonly firmware: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/** A running device. */
+export interface Device {
+  health(): HealthReport;
+  /** Leaves the panel dark and tells the gateway; may be called twice. */
+  stop(): Promise<void>;
+}
+
+/** Starts the device; it runs until `stop`. A panel or gateway that is away is retried for ever and shown. */
+export async function startDevice(parts: DeviceParts): Promise<Device> {
+  const { panel, clock, log } = parts;
+  const surface = new Surface(panel.spec, parts.surface);
+  const ending = new AbortController();
+  const link: Link = createLink({
+    credentials: parts.credentials,
+    birth: {
+      model: panel.spec.model,
+      firmware: parts.firmware,
+      controls: panel.spec.controls,
+    },
+    clock,
+    log: log.child({ part: 'link' }),
+    random: parts.random,
+  });
+
+  let wake: NodeJS.Timeout | null = null;
+  let frameTimer: NodeJS.Timeout | null = null;
+  let lastFrameAt = Number.NEGATIVE_INFINITY;
+
+  const draw = (): void => {
+    frameTimer = null;
+    const at = clock.monotonic();
+    lastFrameAt = at;
+    const frame = surface.frame(at);
+    panel.show(frame);
+    if (frame.isAnimated) requestFrame();
+  };
+  const requestFrame = (): void => {
+    if (frameTimer !== null || ending.signal.aborted) return;
+    const waitMs = lastFrameAt + frameIntervalMs - clock.monotonic();
+    frameTimer = setTimeout(draw, Math.max(0, waitMs));
+  };
+  const scheduleWake = (): void => {
+    if (wake !== null) clearTimeout(wake);
+    wake = null;
+    const at = surface.nextWakeAt();
+    if (at === null || ending.signal.aborted) return;
+    wake = setTimeout(() => advance(null), Math.max(0, Math.ceil(at - clock.monotonic())));
+  };
+  const advance = (input: SurfaceInput | null): void => {
+    if (ending.signal.aborted) return;
+    const at = clock.monotonic();
+    const intents = input === null ? surface.tick(at) : surface.apply(input, at);
+    for (const intent of intents) link.send(intent);
+    scheduleWake();
+    requestFrame();
+  };
+
+  link.onInput(advance);
+  requestFrame();
+  await panel.start(ending.signal, advance);
+  link.start(ending.signal);
+  log.info({ model: panel.spec.model }, 'device started');
+
+  let stopped: Promise<void> | null = null;
+  const stop = async (): Promise<void> => {
+    ending.abort();
+    if (wake !== null) clearTimeout(wake);
+    if (frameTimer !== null) clearTimeout(frameTimer);
+    parts.credentials.stop();
+    await Promise.allSettled([link.stop(), panel.stop()]);
+    log.info('device stopped');
+  };
+  return {
+    health: () =>
+      healthOf({
+        panel: { ok: panel.state.isOpen, detail: panel.state.problem ?? panel.spec.model },
+        link: link.health(),
+      }),
+    stop: () => {
+      stopped ??= stop();
+      return stopped;
+    },
+  };
+}

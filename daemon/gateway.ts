@@ -1,0 +1,143 @@
+/** The gateway: CA, registry, broker, enrolment and relay wired together; one process. */
+import path from 'node:path';
+import { loadAuthority } from './attest/ca.ts';
+import { startEnrolServer } from './attest/enrol-server.ts';
+import { openTokens, type Tokens } from './attest/tokens.ts';
+import { startBroker } from './bridge/broker/broker.ts';
+import { startRelay } from './bridge/gateway/relay.ts';
+import { connectCluster } from './bridge/kube/cluster.ts';
+import { openFolderRegistry } from './bridge/registry/folder.ts';
+import type { Clock } from './clock.ts';
+import type { GatewayConfig } from './config/schema.ts';
+import { type HealthReport, healthOf, splitListen, startHealthServer } from './health.ts';
+import type { Log } from './log.ts';
+
+/** Name that the gateway's writes carry in managedFields. */
+export const fieldManager = 'surfaced';
+
+export interface GatewayParts {
+  readonly config: GatewayConfig;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/** A running gateway. */
+export interface Gateway {
+  /** Pin of its CA, as surfaces need it. */
+  readonly caPin: string;
+  readonly enrolPort: number;
+  readonly brokerPort: number;
+  readonly tokens: Tokens;
+  health(): HealthReport;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts all parts. An API server that is away is retried for ever; a port that is taken or a broken state
+ * folder ends the start.
+ * @throws SurfacedError
+ */
+export async function startGateway(parts: GatewayParts): Promise<Gateway> {
+  const { config, clock, log, random } = parts;
+  /** What has been started, so that a start that fails half-way leaves nothing behind. */
+  const started: (() => Promise<void>)[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (const close of started.reverse())
+      await close().catch((error: unknown) => log.warn({ err: error }, 'part did not close'));
+    started.length = 0;
+  };
+  try {
+    const authority = await loadAuthority({ stateDir: config.stateDir, site: config.site, clock });
+    const tokens = openTokens({ folder: path.join(config.stateDir, 'tokens'), clock });
+    const registry = await openFolderRegistry({ folder: config.registry.folder, log });
+    started.push(() => registry.close());
+    const cluster = await connectCluster({ config: config.cluster, log, clock, random, fieldManager });
+    started.push(() => cluster.close());
+    const mayAct = (surface: string): boolean => {
+      const known = registry.get(surface);
+      return known !== null && !known.spec.isRevoked;
+    };
+    const server = await authority.serverCertificate(config.enrol.hosts);
+    const broker = await startBroker({
+      ...splitListen(config.broker.listen),
+      site: config.site,
+      gateway: config.name,
+      serverKeyPem: server.privateKeyPem,
+      serverCertificatePem: server.certificatePem,
+      clientCaPem: authority.certificatePem,
+      maxConnections: config.broker.maxConnections,
+      identify: (certificate) => authority.identify(certificate),
+      isAllowed: (identity) => mayAct(identity.surface),
+      clock,
+      log: log.child({ part: 'broker' }),
+    });
+    started.push(() => broker.close());
+    registry.onChange((names) => {
+      for (const name of names)
+        if (!mayAct(name)) broker.disconnect(name, 'revoked or removed from the registry');
+    });
+    const relay = startRelay({
+      bus: broker,
+      cluster,
+      registry,
+      config,
+      trustOf: (surface) => broker.identityOf(surface)?.trust ?? 'token',
+      clock,
+      random,
+      log: log.child({ part: 'relay' }),
+      record: (entry) => log.info({ command: entry }, 'command ended'),
+    });
+    started.push(() => relay.close());
+    const enrol = await startEnrolServer({
+      config,
+      brokerPort: broker.port,
+      authority,
+      tokens,
+      registry,
+      clock,
+      log: log.child({ part: 'enrol' }),
+    });
+    started.push(() => enrol.close());
+
+    const health = (): HealthReport => {
+      const relayed = relay.status();
+      const api = cluster.health();
+      const problems = registry.problems();
+      return healthOf({
+        cluster: { ok: api.isHealthy, detail: api.detail },
+        broker: { ok: true, detail: `port ${broker.port}` },
+        enrol: { ok: true, detail: `port ${enrol.port}` },
+        registry: {
+          ok: problems.length === 0,
+          detail: problems[0]
+            ? `${problems[0].source}: ${problems[0].message}`
+            : `${registry.list().length} surfaces`,
+        },
+        relay: { ok: true, detail: `${relayed.surfacesOnline} surfaces online` },
+      });
+    };
+    if (config.health) {
+      const server = await startHealthServer(config.health.listen, health);
+      started.push(() => server.close());
+    }
+    log.info(
+      { site: config.site, enrolPort: enrol.port, brokerPort: broker.port, caPin: authority.pin },
+      'gateway started',
+    );
+    return {
+      caPin: authority.pin,
+      enrolPort: enrol.port,
+      brokerPort: broker.port,
+      tokens,
+      health,
+      stop: async () => {
+        await closeAll();
+        log.info('gateway stopped');
+      },
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
