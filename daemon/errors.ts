@@ -41,6 +41,110 @@ export const errorTable = {
   },
   // hw
   // attest
+  E_CA_BROKEN: {
+    class: 'fatal',
+    title: "The gateway's CA cannot be used",
+    remedy:
+      'Restore `ca.pem` in the state folder from a backup; or remove it, and every surface needs the new pin and a new token.',
+  },
+  E_STATE_DIR: {
+    class: 'fatal',
+    title: 'The state folder cannot be used',
+    remedy: 'Check that the state folder exists on a writable disk with space and belongs to the gateway.',
+  },
+  E_ENROL_REQUEST: {
+    class: 'refused',
+    title: 'The gateway does not understand an enrolment request',
+    remedy: 'Update the surface and the gateway to versions that fit each other.',
+  },
+  E_ENROL_KIND: {
+    class: 'refused',
+    title: 'This gateway version does not support that kind of proof',
+    remedy: 'Update the gateway, or enrol with a one-time token where the policy allows it.',
+  },
+  E_ENROL_POLICY: {
+    class: 'refused',
+    title: 'The policy of the gateway does not accept a token as identity',
+    remedy: 'Set `policy.identity: token` in the Gateway file if surfaces without attestation may act.',
+  },
+  E_ENROL_SESSION: {
+    class: 'retry',
+    title: 'The enrolment session is unknown, used, too old or belongs to another connection',
+    remedy: 'Nothing: the surface begins again by itself.',
+  },
+  E_ENROL_CSR: {
+    class: 'refused',
+    title: 'The certificate request cannot be accepted',
+    remedy: 'Update the surface; requests must be signed and carry a P-256 key.',
+  },
+  E_ENROL_CERTIFICATE: {
+    class: 'refused',
+    title: 'Renewal needs the current certificate of the surface, and it does not hold',
+    remedy: 'Enrol again with a new token (`surfaced enroll token`).',
+  },
+  E_ENROL_RATE: {
+    class: 'retry',
+    title: 'Too many enrolment requests from one address',
+    remedy: 'Wait a minute; the surface tries again by itself.',
+  },
+  E_ENROL_FAILED: {
+    class: 'retry',
+    title: 'The gateway failed while it handled an enrolment request',
+    remedy: "Look for the request in the gateway's log.",
+  },
+  E_TOKEN_REFUSED: {
+    class: 'refused',
+    title: 'The one-time token is not known to this gateway',
+    remedy: 'Check the token, or make a new one with `surfaced enroll token`.',
+  },
+  E_TOKEN_SPENT: {
+    class: 'refused',
+    title: 'The one-time token has been used or is too old',
+    remedy: 'Make a new token with `surfaced enroll token` and put it on the surface.',
+  },
+  E_SURFACE_UNKNOWN: {
+    class: 'refused',
+    title: "The surface is not in the gateway's registry",
+    remedy: "Add a ControlSurface file with that name to the gateway's registry folder.",
+  },
+  E_SURFACE_REVOKED: {
+    class: 'refused',
+    title: 'The surface has been revoked',
+    remedy: 'Set `spec.isRevoked: false` in its ControlSurface file if it may act again.',
+  },
+  E_GATEWAY_UNREACHABLE: {
+    class: 'retry',
+    title: 'The enrolment endpoint of the gateway does not answer',
+    remedy: 'Check `gateway.url`, the network and that the gateway runs; the surface keeps trying.',
+  },
+  E_GATEWAY_PIN: {
+    class: 'refused',
+    title: 'The gateway does not show the CA that `gateway.caPin` names',
+    remedy:
+      'Compare with the pin that `surfaced enroll token` prints; if they should be equal, somebody is in between.',
+  },
+  E_GATEWAY_CERTIFICATE: {
+    class: 'refused',
+    title: "The gateway's certificate does not hold",
+    remedy:
+      "Add the host of `gateway.url` to the gateway's `enrol.hosts`, and check the clock of the surface.",
+  },
+  E_GATEWAY_ANSWER: {
+    class: 'retry',
+    title: 'The gateway answered with something that is not an enrolment answer',
+    remedy: 'Check that `gateway.url` names the enrolment port of the gateway, and that the versions fit.',
+  },
+  E_CREDENTIALS_ENDED: {
+    class: 'refused',
+    title: 'The certificate of the surface has run out and its token is spent',
+    remedy: 'Make a new token with `surfaced enroll token` and put it on the surface.',
+  },
+  // registry
+  E_REGISTRY: {
+    class: 'usage',
+    title: 'The registry folder cannot be used',
+    remedy: 'Check `registry.folder` in the Gateway file, that it exists and that the gateway may read it.',
+  },
   // bridge: wire, link, broker
   // bridge: kube, gateway
   // roles, web, demo, sim
@@ -48,6 +152,16 @@ export const errorTable = {
     class: 'usage',
     title: 'An address to listen on cannot be had',
     remedy: 'Choose another port or end the program that has it.',
+  },
+  E_PANEL_PORT: {
+    class: 'usage',
+    title: "The demo panel's port cannot be had",
+    remedy: 'Choose another port with `--port`, or `--port 0` for any free one.',
+  },
+  E_PANEL_PAGE: {
+    class: 'fatal',
+    title: "The demo panel's page is not built",
+    remedy: 'Run `npm run build`.',
   },
 } as const satisfies Record<string, ErrorEntry>;
 
