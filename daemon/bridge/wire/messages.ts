@@ -218,19 +218,33 @@ export function encode(message: { readonly v: number }): Buffer {
   return payload;
 }
 
-/** Writes a slot message, leaving out Pods from the end until it fits; `podsLeftOut` says how many. */
+/**
+ * Writes a slot message, leaving out Pods from the end until it fits; `podsLeftOut` says how many. When it does
+ * not fit without any Pod (JSON writes a control character as six bytes), the condition's message is cut.
+ * @throws Error when other texts are over their limits: a defect of the caller
+ */
 export function encodeSlot(message: SlotMessage): Buffer {
-  let pods = message.pods;
+  let { pods, condition } = message;
   for (;;) {
     const payload = Buffer.from(
       JSON.stringify({
         ...message,
         pods,
         podsLeftOut: message.podsLeftOut + message.pods.length - pods.length,
+        condition,
       }),
     );
-    if (payload.length <= maxMessageBytes || pods.length === 0) return payload;
-    const surplus = Math.ceil(((payload.length - maxMessageBytes) / payload.length) * pods.length);
-    pods = pods.slice(0, Math.max(0, pods.length - Math.max(1, surplus)));
+    const surplus = payload.length - maxMessageBytes;
+    if (surplus <= 0) return payload;
+    if (pods.length > 0) {
+      const share = Math.ceil((surplus / payload.length) * pods.length);
+      pods = pods.slice(0, Math.max(0, pods.length - share));
+    } else if (condition.message.length === 0) {
+      throw new Error(`slot message of ${payload.length} bytes is over the wire limit`);
+    } else {
+      // At least one byte a character, six at most: a sixth of the surplus never cuts too much.
+      const text = condition.message;
+      condition = { ...condition, message: text.slice(0, Math.max(0, text.length - Math.ceil(surplus / 6))) };
+    }
   }
 }
