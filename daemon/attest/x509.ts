@@ -1,4 +1,4 @@
-/** The X.509 library, ready for use: its import order and its crypto provider are set up here only. */
+/** The X.509 library, with what it needs loaded before it; import it from here only. */
 import './reflect.ts';
 
 export * from '@peculiar/x509';
