@@ -40,6 +40,26 @@ export const errorTable = {
     remedy: 'See `surfaced --help`.',
   },
   // hw
+  E_HW_PORT_OPEN: {
+    class: 'retry',
+    title: 'The port of the panel cannot be opened',
+    remedy: 'Check that the panel is plugged in and that `panel.port.path` names it; see docs/panels.md.',
+  },
+  E_HW_PORT_LOST: {
+    class: 'retry',
+    title: 'The panel was unplugged',
+    remedy: 'Plug it in again; it is opened by itself.',
+  },
+  E_HW_PORT_STUCK: {
+    class: 'retry',
+    title: 'The panel takes no data',
+    remedy: 'Check its power and cable; it is closed and opened again by itself.',
+  },
+  E_HW_PACKAGE: {
+    class: 'fatal',
+    title: 'An optional package with native code that the port of the panel needs is missing',
+    remedy: 'Install with `npm install --include=optional`.',
+  },
   // attest
   E_CA_BROKEN: {
     class: 'fatal',

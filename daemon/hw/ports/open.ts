@@ -1,0 +1,19 @@
+import type { DeviceConfig } from '../../config/schema.ts';
+import type { OpenPort } from './port.ts';
+import { openPty } from './pty.ts';
+import { openRawMidi } from './raw-midi.ts';
+import { openSerial } from './serial.ts';
+
+/** The way to open the port that a config names; packages with native code are loaded only then. */
+export function portOpener(port: DeviceConfig['panel']['port']): OpenPort {
+  switch (port.type) {
+    case 'raw-midi':
+      return (path, handlers) =>
+        openRawMidi({ path, load: async () => (await import('koffi')).default }, handlers);
+    case 'serial':
+      return (path, handlers) =>
+        openSerial({ path, baudRate: port.baudRate, load: () => import('serialport') }, handlers);
+    case 'pty':
+      return openPty;
+  }
+}
