@@ -45,7 +45,14 @@ export const birthMessage = z.strictObject({
   model: text(64),
   firmware: text(64),
   controls: z
-    .array(z.strictObject({ name: controlName, kind: z.enum(['fader', 'encoder', 'pads', 'button']) }))
+    .array(
+      z.strictObject({
+        name: controlName,
+        kind: z.enum(['fader', 'encoder', 'pads', 'button']),
+        /** A fader that the host can move; bindings then take over by motor unless they say otherwise. */
+        hasMotor: z.boolean().optional(),
+      }),
+    )
     .max(64),
   /** `synced`: follows the gateway's beats; `unset`: no beat yet, commands are not sent. */
   clock: z.enum(['synced', 'unset']),

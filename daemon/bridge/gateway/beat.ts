@@ -1,0 +1,59 @@
+/** The gateway's own status: heartbeat, clock for the surfaces, and whether the API server answers. */
+import type { Clock } from '../../clock.ts';
+import type { Cluster } from '../kube/types.ts';
+import { beatIntervalMs, encode, type GatewayStatusMessage } from '../wire/messages.ts';
+import { wireVersion } from '../wire/topics.ts';
+import { cut } from './command.ts';
+import type { Timers } from './timers.ts';
+
+export interface BeatTools {
+  readonly cluster: Cluster;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: () => number;
+  readonly publish: (payload: Uint8Array) => void;
+}
+
+export class Beat {
+  readonly #tools: BeatTools;
+  readonly #session: string;
+  #seq = 0;
+  #cancel: (() => void) | null = null;
+  #isClosed = false;
+
+  constructor(tools: BeatTools) {
+    this.#tools = tools;
+    this.#session = Array.from({ length: 16 }, () => Math.floor(tools.random() * 36).toString(36)).join('');
+    tools.cluster.onHealth(() => this.#beat());
+    this.#beat();
+  }
+
+  /** Says that the gateway is away, as its will would. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#cancel?.();
+    this.#send('offline');
+  }
+
+  #beat(): void {
+    if (this.#isClosed) return;
+    this.#cancel?.();
+    this.#cancel = this.#tools.timers.after(beatIntervalMs, () => this.#beat());
+    this.#send('online');
+  }
+
+  #send(state: GatewayStatusMessage['state']): void {
+    const { isHealthy, detail } = this.#tools.cluster.health();
+    const message: GatewayStatusMessage = {
+      v: wireVersion,
+      state,
+      session: this.#session,
+      seq: this.#seq++,
+      at: this.#tools.clock.now(),
+      apiHealthy: isHealthy,
+      detail: isHealthy ? '' : cut(detail, 256),
+    };
+    this.#tools.publish(encode(message));
+  }
+}

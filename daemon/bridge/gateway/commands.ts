@@ -1,0 +1,337 @@
+/** The command pipeline: from a message of a surface to the one end of its command. */
+import type { Clock } from '../../clock.ts';
+import type { BindingConfig, GatewayConfig } from '../../config/schema.ts';
+import type { Log } from '../../log.ts';
+import type { Actor, Cluster, Scale, TargetSnapshot } from '../kube/types.ts';
+import type { Registry } from '../registry/types.ts';
+import type { AckMessage, CommandMessage } from '../wire/messages.ts';
+import {
+  type AdmitFacts,
+  readCommand,
+  refusal,
+  refuseOutOfRange,
+  refuseStranger,
+  refuseUnbound,
+} from './admit.ts';
+import { ackOf, Command, type CommandRecord, type End, endOf } from './command.ts';
+import { follow } from './following.ts';
+import { guardsFor, isArmed, needsArm, refuseOwned } from './guards.ts';
+import { superseded, TargetLine } from './line.ts';
+import { OnceWindow } from './once.ts';
+import { TokenBucket } from './rate.ts';
+import { setScale } from './scale.ts';
+import { targetKey } from './slots.ts';
+import type { Timers } from './timers.ts';
+
+/** Commands a second of one surface, and at once; a panel of sixteen faders in motion sends 32 a second. */
+const ratePerSecond = 40;
+const rateBurst = 80;
+
+/** A slot of a surface as the pipeline needs it. */
+export interface CommandSlot {
+  readonly binding: BindingConfig;
+  /** When the slot came to mean this target, Unix milliseconds. */
+  readonly since: number;
+  snapshot(): TargetSnapshot;
+}
+
+export interface CommandTools {
+  readonly cluster: Cluster;
+  readonly registry: Registry;
+  readonly config: GatewayConfig;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: () => number;
+  readonly log: Log;
+  /** Name of the gateway's writes in managedFields. */
+  readonly fieldManager: string;
+  readonly slotOf: (surface: string, slot: number) => CommandSlot | null;
+  readonly sendAck: (surface: string, ack: AckMessage) => void;
+  readonly record: (entry: CommandRecord) => void;
+  /** Told of every end of a command that had a binding. */
+  readonly onEnd: (binding: BindingConfig, end: End) => void;
+}
+
+interface Sender {
+  readonly window: OnceWindow;
+  readonly bucket: TokenBucket;
+}
+
+export class Commands {
+  readonly #tools: CommandTools;
+  readonly #startedAt: number;
+  readonly #senders = new Map<string, Sender>();
+  readonly #lines = new Map<string, TargetLine>();
+  readonly #inFlight = new Set<Command>();
+  #isClosed = false;
+
+  constructor(tools: CommandTools) {
+    this.#tools = tools;
+    this.#startedAt = tools.clock.now();
+  }
+
+  /** Commands without an end. */
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Takes one message of up/cmd. Never throws. */
+  take(surface: string, payload: Uint8Array, isRetained: boolean): void {
+    if (this.#isClosed) return;
+    const { clock, log, registry } = this.#tools;
+    const read = readCommand(payload);
+    const repeated = read.id === null ? undefined : this.#senders.get(surface)?.window.recall(read.id);
+    if (repeated !== undefined) {
+      if (repeated) this.#tools.sendAck(surface, repeated);
+      return;
+    }
+    // Without a place in the registry there is nothing to remember: the answer is the same each time.
+    const sender = registry.get(surface) ? this.#senderOf(surface) : null;
+    const isWithinRate = sender?.bucket.take(clock.monotonic()) ?? false;
+    if (!read.ok) {
+      if (!isWithinRate) return;
+      log.warn({ surface, problem: read.problem }, 'command is not readable');
+      if (read.id !== null) this.#refuseUnread(surface, read.id, read.problem);
+      return;
+    }
+    const { message } = read;
+    const isRemembered = sender?.window.remember(message.id, clock.monotonic()) ?? false;
+    const slot = this.#tools.slotOf(surface, message.slot);
+    const command = this.#commandOf(surface, message, slot?.binding ?? null);
+    const end = refusal({
+      ...this.#facts(command, slot),
+      isRetained,
+      isWithinRate: isWithinRate && isRemembered,
+    });
+    if (end) {
+      command.end(end);
+      return;
+    }
+    command.receive();
+    this.#lineOf(command).add(command);
+  }
+
+  /** Ends every command that has none yet; nothing is taken after it. */
+  close(): void {
+    this.#isClosed = true;
+    for (const command of [...this.#inFlight]) {
+      const what = command.wasAccepted
+        ? 'It was accepted; the gateway stopped before its end was seen.'
+        : command.hasPut
+          ? 'The gateway stopped; whether it was done is not known.'
+          : 'The gateway stopped before it was done.';
+      command.end(endOf('expired', 'GatewayStopped', what));
+    }
+  }
+
+  #senderOf(surface: string): Sender {
+    const known = this.#senders.get(surface);
+    if (known) return known;
+    const bucket = new TokenBucket(ratePerSecond, rateBurst, this.#tools.clock.monotonic());
+    const sender = { window: new OnceWindow(), bucket };
+    this.#senders.set(surface, sender);
+    return sender;
+  }
+
+  #lineOf(command: Command): TargetLine {
+    const key = command.binding ? targetKey(command.binding.target) : '';
+    const known = this.#lines.get(key);
+    if (known) return known;
+    const line = new TargetLine(
+      (next, itsLine) => this.#perform(next, itsLine),
+      () => this.#lines.delete(key),
+    );
+    this.#lines.set(key, line);
+    return line;
+  }
+
+  #commandOf(surface: string, message: CommandMessage, binding: BindingConfig | null): Command {
+    const { clock, sendAck, record, onEnd } = this.#tools;
+    const now = clock.now();
+    const leftMs = Math.min(message.issuedAt + message.ttlMs - now, message.ttlMs);
+    const command = new Command({
+      surface,
+      message,
+      binding,
+      receivedAt: now,
+      deadlineAt: clock.monotonic() + leftMs,
+      onAck: (ack) => {
+        this.#senders.get(surface)?.window.answered(ack, clock.monotonic());
+        sendAck(surface, ack);
+      },
+      onEnd: (ended, end) => {
+        this.#inFlight.delete(ended);
+        record(this.#recordOf(ended, end));
+        if (binding) onEnd(binding, end);
+      },
+    });
+    this.#inFlight.add(command);
+    return command;
+  }
+
+  #facts(command: Command, slot: CommandSlot | null): AdmitFacts {
+    const { clock, registry } = this.#tools;
+    return {
+      message: command.message,
+      isRetained: false,
+      surface: registry.get(command.surface),
+      binding: slot?.binding ?? null,
+      slotSince: slot?.since ?? 0,
+      now: clock.now(),
+      startedAt: this.#startedAt,
+      isWithinRate: true,
+    };
+  }
+
+  /** Trust and bindings may have been withdrawn since the command came in. */
+  #refusedMeanwhile(command: Command, slot: CommandSlot | null): End | null {
+    const facts = this.#facts(command, slot);
+    return refuseStranger(facts) ?? refuseUnbound(facts) ?? refuseOutOfRange(facts);
+  }
+
+  #actorOf(surface: string): Actor {
+    const { userPrefix, group } = this.#tools.config.cluster;
+    return { user: `${userPrefix}${surface}`, groups: [group], extra: { 'surfaced.dev/surface': surface } };
+  }
+
+  /** One command up to `accepted` or its end. */
+  async #perform(command: Command, line: TargetLine): Promise<void> {
+    try {
+      await this.#act(command, line);
+    } catch (error) {
+      this.#tools.log.error({ err: error, id: command.message.id }, 'command failed by a defect');
+      command.end(endOf('expired', 'Defect', 'The gateway failed while it worked on this; see its log.'));
+    }
+  }
+
+  async #act(command: Command, line: TargetLine): Promise<void> {
+    const { message, surface } = command;
+    if (command.stage === 'ended') return;
+    if (this.#tools.clock.monotonic() >= command.deadlineAt) {
+      command.end(endOf('expired', 'Late', 'It waited too long behind other commands for the same target.'));
+      return;
+    }
+    const slotNow = (): CommandSlot | null => this.#tools.slotOf(surface, message.slot);
+    const slot = slotNow();
+    const refused = this.#refusedMeanwhile(command, slot);
+    if (refused || !slot) {
+      command.end(
+        refused ?? endOf('denied', 'UnknownSlot', `Nothing is bound to slot ${message.slot} any more.`),
+      );
+      return;
+    }
+    const snapshot = slot.snapshot();
+    if (!snapshot.target) {
+      command.end(unseen(snapshot));
+      return;
+    }
+    const arm = message.arm ?? [];
+    const needs = guardsFor(snapshot, message.want, message.saw);
+    const owned = refuseOwned(slot.binding, needs, snapshot.target.desired);
+    if (owned) {
+      command.end(owned);
+      return;
+    }
+    const ref = slot.binding.target;
+    const isDryRun = !isArmed(needs, arm);
+    /** Everything that may have changed while the API server was asked. */
+    const refuse = (scale: Scale): End | null => {
+      const current = slotNow();
+      const meanwhile = this.#refusedMeanwhile(command, current);
+      if (meanwhile) return meanwhile;
+      if (line.isOutdated(command)) return superseded(scale.replicas);
+      if (isDryRun) return null;
+      const needed = guardsFor(current?.snapshot() ?? snapshot, message.want, scale.replicas);
+      const taken = refuseOwned(slot.binding, needed, scale.replicas);
+      if (taken) return taken;
+      if (!isArmed(needed, arm)) return needsArm(needed, scale.replicas);
+      command.hasPut = true;
+      return null;
+    };
+    const outcome = await setScale(
+      {
+        ref,
+        actor: this.#actorOf(surface),
+        want: message.want,
+        saw: message.saw,
+        uid: snapshot.target.uid,
+        isDryRun,
+        deadlineAt: command.deadlineAt,
+        refuse,
+        signal: command.signal,
+      },
+      this.#tools,
+    );
+    if ('end' in outcome) {
+      command.end(outcome.end);
+    } else if (isDryRun) {
+      command.end(needsArm(needs, message.saw));
+    } else if (command.stage === 'received') {
+      command.accept(outcome.scale.replicas);
+      line.accepted(command);
+      follow(command, ref, outcome.scale, (now) => line.setBy(command, now), this.#tools);
+    }
+  }
+
+  #refuseUnread(surface: string, id: string, problem: string): void {
+    const end = endOf('denied', 'BadMessage', `The command is not readable: ${problem}.`);
+    const now = this.#tools.clock.now();
+    this.#tools.sendAck(surface, ackOf(id, end.phase, end));
+    this.#tools.record({
+      surface,
+      id,
+      slot: null,
+      target: null,
+      want: null,
+      saw: null,
+      arm: [],
+      issuedAt: null,
+      receivedAt: now,
+      endedAt: now,
+      user: this.#actorOf(surface).user,
+      wasAccepted: false,
+      phase: end.phase,
+      code: end.code,
+      now: null,
+      detail: end.detail,
+    });
+  }
+
+  #recordOf(command: Command, end: End): CommandRecord {
+    const { message, binding, surface } = command;
+    return {
+      surface,
+      id: message.id,
+      slot: message.slot,
+      target: binding?.target ?? null,
+      want: message.want,
+      saw: message.saw,
+      arm: message.arm ?? [],
+      issuedAt: message.issuedAt,
+      receivedAt: command.receivedAt,
+      endedAt: this.#tools.clock.now(),
+      user: this.#actorOf(surface).user,
+      wasAccepted: command.wasAccepted,
+      phase: end.phase,
+      code: end.code,
+      now: end.now,
+      detail: end.detail,
+    };
+  }
+}
+
+/** What is not seen is not touched: without its state nobody knows which guards apply. */
+function unseen({ problem }: TargetSnapshot): End {
+  if (problem?.state === 'missing') return endOf('denied', 'NotFound', problem.message);
+  if (problem?.state === 'denied')
+    return endOf(
+      'denied',
+      'NotVisible',
+      `The gateway's own account may not watch the target. ${problem.message}`,
+    );
+  return endOf(
+    'expired',
+    'ApiUnavailable',
+    problem?.message ?? 'The state of the target has not been read yet.',
+  );
+}

@@ -1,0 +1,203 @@
+/**
+ * What becomes of an accepted number: looks at snapshots until the target is there, is stuck, or is set back.
+ * No I/O and no timers: the caller shows it snapshots and asks again when told to.
+ */
+import type { TargetSnapshot, WarningEvent } from '../kube/types.ts';
+import { type End, endOf } from './command.ts';
+import { type Trouble, troubleOf, troubleOfEvents } from './trouble.ts';
+
+/** Times of following, milliseconds. */
+export const followTimes = {
+  /**
+   * Where an autoscaler or GitOps tool owns the number, it must hold this long to count: the autoscaler's
+   * controller looks every 15 s, Argo CD's self-heal every 5 s.
+   */
+  ownerHoldMs: 20_000,
+  /** Without progress for so long, the target counts as stuck although nothing says why. */
+  noProgressMs: 120_000,
+  /** Nothing is followed longer than this. */
+  longestMs: 900_000,
+  /** Without progress for so long, the events are asked. */
+  askEventsAfterMs: 3000,
+} as const;
+
+/** Who changed the number, with code and words for the end. */
+export interface Changer {
+  readonly code: string;
+  readonly words: string;
+}
+
+export type Verdict =
+  | { readonly type: 'end'; readonly end: End }
+  /** The number is another one; the caller finds out who changed it. */
+  | { readonly type: 'changed'; readonly now: number }
+  /** Look again after `inMs` unless a change comes first; `asksEvents`: the events may tell what the status does not. */
+  | { readonly type: 'wait'; readonly inMs: number; readonly asksEvents: boolean };
+
+export interface FollowFacts {
+  readonly want: number;
+  readonly uid: string;
+  /** resourceVersion that the PUT returned: what is older than it does not know the number yet. */
+  readonly resourceVersion: string;
+  /** Monotonic milliseconds. */
+  readonly acceptedAt: number;
+}
+
+/** Follows one accepted number. */
+export class Follower {
+  readonly #facts: FollowFacts;
+  #hasSeen = false;
+  #progress = '';
+  #progressAt: number;
+  #trouble: { reason: string; since: number } | null = null;
+  #events: readonly WarningEvent[] = [];
+  #eventsSince = 0;
+
+  constructor(facts: FollowFacts) {
+    this.#facts = facts;
+    this.#progressAt = facts.acceptedAt;
+  }
+
+  /**
+   * Takes warning events into account from the next look on.
+   * @param since Unix milliseconds: older events are about something else
+   */
+  learn(events: readonly WarningEvent[], since: number): void {
+    this.#events = events;
+    this.#eventsSince = since;
+  }
+
+  /** Judges a snapshot; `now` is monotonic milliseconds. */
+  look(snapshot: TargetSnapshot, now: number): Verdict {
+    const { want, uid, acceptedAt } = this.#facts;
+    const { target, problem } = snapshot;
+    const lastsMs = now - acceptedAt;
+    if (problem?.state === 'missing')
+      return ended('reverted', 'TargetDeleted', 'The target was deleted.', null);
+    if (!target || problem) {
+      if (lastsMs >= followTimes.longestMs)
+        return ended(
+          'expired',
+          'NotFollowed',
+          `It was accepted, but nothing is seen of it. ${problem?.message ?? ''}`,
+          null,
+        );
+      this.#progressAt = now;
+      return { type: 'wait', inMs: followTimes.longestMs - lastsMs, asksEvents: false };
+    }
+    if (target.uid !== uid)
+      return ended('reverted', 'Replaced', 'The target was deleted and made anew.', target.desired);
+    if (target.isDeleting)
+      return ended('reverted', 'TargetDeleted', 'The target is being deleted.', target.desired);
+    this.#hasSeen ||=
+      isAtLeast(target.resourceVersion, this.#facts.resourceVersion) ?? target.desired === want;
+    if (!this.#hasSeen) {
+      const leftMs = this.#leftMs(now);
+      if (leftMs > 0) return { type: 'wait', inMs: leftMs, asksEvents: false };
+      return ended('expired', 'NotFollowed', 'It was accepted, but nothing is seen of it.', null);
+    }
+    if (target.desired !== want) return { type: 'changed', now: target.desired };
+
+    if (isThere(snapshot, want)) {
+      const holdMs = snapshot.autoscaler || target.gitops ? followTimes.ownerHoldMs - lastsMs : 0;
+      if (holdMs > 0) return { type: 'wait', inMs: holdMs, asksEvents: false };
+      return ended('converged', '', want === 1 ? '1 Pod is ready.' : `${want} Pods are ready.`, want);
+    }
+    return this.#stuck(snapshot, now);
+  }
+
+  #stuck(snapshot: TargetSnapshot, now: number): Verdict {
+    const { want } = this.#facts;
+    const { target, pods } = snapshot;
+    const terminating = pods.filter(({ light }) => light === 'terminating').length;
+    const progress = `${target?.observed}/${target?.ready}/${pods.length}/${terminating}`;
+    if (progress !== this.#progress) {
+      this.#progress = progress;
+      this.#progressAt = now;
+    }
+    const trouble = troubleOf(snapshot) ?? troubleOfEvents(this.#events, this.#eventsSince);
+    if (!trouble) this.#trouble = null;
+    else if (this.#trouble?.reason !== trouble.reason) this.#trouble = { reason: trouble.reason, since: now };
+    if (trouble && this.#trouble) {
+      const leftMs = this.#trouble.since + trouble.settleMs - now;
+      if (leftMs <= 0) return blocked(trouble, want);
+      return { type: 'wait', inMs: leftMs, asksEvents: false };
+    }
+    const quietMs = now - this.#progressAt;
+    const leftMs = this.#leftMs(now);
+    if (leftMs <= 0) return blocked(this.#notReady(snapshot, terminating), want);
+    if (quietMs < followTimes.askEventsAfterMs)
+      return { type: 'wait', inMs: followTimes.askEventsAfterMs - quietMs, asksEvents: false };
+    return { type: 'wait', inMs: Math.min(leftMs, 5 * followTimes.askEventsAfterMs), asksEvents: true };
+  }
+
+  #leftMs(now: number): number {
+    return Math.min(
+      this.#progressAt + followTimes.noProgressMs - now,
+      this.#facts.acceptedAt + followTimes.longestMs - now,
+    );
+  }
+
+  #notReady({ target }: TargetSnapshot, terminating: number): Trouble {
+    const newest = this.#events.find(({ at }) => at >= this.#eventsSince);
+    const why = newest ? ` ${newest.reason}: ${newest.message}` : '';
+    const isDown = terminating > 0 && target !== null && target.ready >= this.#facts.want;
+    return {
+      reason: isDown ? 'StillTerminating' : 'NotReady',
+      message: isDown
+        ? `${terminating} Pods do not go away.${why}`
+        : `${target?.ready ?? 0} of ${this.#facts.want} Pods are ready and it has stopped there.${why}`,
+      settleMs: 0,
+    };
+  }
+}
+
+/** The target has taken the number in, has as many Pods and all are ready; none is left that has to go. */
+function isThere({ target, pods }: TargetSnapshot, want: number): boolean {
+  return (
+    target !== null &&
+    target.observedGeneration >= target.generation &&
+    target.observed === want &&
+    target.ready === want &&
+    pods.every(({ light }) => light !== 'terminating')
+  );
+}
+
+/**
+ * Whether a version of an object is another one or came after it: resourceVersions of one object are decimal
+ * numbers that grow (Kubernetes API concepts, "resource versions"). Null when they are not such numbers.
+ */
+export function isAtLeast(version: string, other: string): boolean | null {
+  if (!/^\d{1,40}$/.test(version) || !/^\d{1,40}$/.test(other)) return null;
+  return BigInt(version) >= BigInt(other);
+}
+
+const ended = (phase: End['phase'], code: string, detail: string, now: number | null): Verdict => ({
+  type: 'end',
+  end: endOf(phase, code, detail, now),
+});
+
+const blocked = (trouble: Trouble, now: number): Verdict =>
+  ended('blocked', trouble.reason, trouble.message, now);
+
+/** Field managers by which controllers that own numbers write. */
+const autoscalerManagers = /kube-controller-manager|horizontal|autoscal|keda/i;
+
+/** Names who set the number, from the field manager and what is known to own the target. */
+export function changerOf(
+  manager: { readonly name: string; readonly subresource: string } | null,
+  snapshot: TargetSnapshot,
+  fieldManager: string,
+): Changer {
+  const { autoscaler } = snapshot;
+  const gitops = snapshot.target?.gitops;
+  if (autoscaler && (!manager || autoscalerManagers.test(manager.name)))
+    return { code: 'ByAutoscaler', words: `${spoken(autoscaler.kind)} ${autoscaler.name}` };
+  if (!manager) return { code: 'ByOther', words: 'something that left no name' };
+  if (manager.name === fieldManager) return { code: 'ByOtherSurface', words: 'another control surface' };
+  if (gitops) return { code: 'ByGitOps', words: manager.name };
+  return { code: 'ByOther', words: manager.name };
+}
+
+/** `HorizontalPodAutoscaler` as `horizontal-pod-autoscaler`. */
+const spoken = (kind: string): string => kind.replace(/(?<=[a-z])(?=[A-Z])/g, '-').toLowerCase();

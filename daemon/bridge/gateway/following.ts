@@ -1,0 +1,109 @@
+/** Follows accepted commands to their end: feeds the follower with snapshots and names who set a number back. */
+import type { Clock } from '../../clock.ts';
+import type { TargetRef } from '../../config/schema.ts';
+import type { Log } from '../../log.ts';
+import type { Cluster, TargetWatch } from '../kube/types.ts';
+import { type Command, endOf } from './command.ts';
+import { type Changer, changerOf, Follower } from './follow.ts';
+import { type Timers, withLimit } from './timers.ts';
+
+export interface FollowTools {
+  readonly cluster: Cluster;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly log: Log;
+  readonly fieldManager: string;
+}
+
+/** Changes come in bursts; one look serves those of so many milliseconds. */
+const burstMs = 20;
+const askLimitMs = 3000;
+/** Events carry whole seconds, by the API server's clock. */
+const eventSlackMs = 3000;
+const betweenAsksMs = 5000;
+
+/**
+ * Follows one accepted command until it ends, by this or by anything else.
+ * @param setBy names a command of this gateway that set the number, if one did
+ */
+export function follow(
+  command: Command,
+  ref: TargetRef,
+  accepted: { readonly uid: string; readonly resourceVersion: string },
+  setBy: (now: number) => Changer | null,
+  tools: FollowTools,
+): void {
+  const { cluster, clock, timers, log } = tools;
+  const { want } = command.message;
+  const follower = new Follower({ want, ...accepted, acceptedAt: clock.monotonic() });
+  const eventsSince = clock.now() - eventSlackMs;
+  let cancelLook: (() => void) | null = null;
+  let lookAt = Number.POSITIVE_INFINITY;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  let isNaming = false;
+
+  const lookIn = (delayMs: number): void => {
+    const at = clock.monotonic() + delayMs;
+    if (command.signal.aborted || at >= lookAt) return;
+    cancelLook?.();
+    lookAt = at;
+    cancelLook = timers.after(delayMs, look);
+  };
+  const watch: TargetWatch = cluster.watchTarget(ref, () => lookIn(burstMs));
+  command.signal.addEventListener('abort', () => {
+    cancelLook?.();
+    watch.close();
+  });
+
+  function look(): void {
+    cancelLook = null;
+    lookAt = Number.POSITIVE_INFINITY;
+    const verdict = follower.look(watch.snapshot(), clock.monotonic());
+    switch (verdict.type) {
+      case 'end':
+        command.end(verdict.end);
+        return;
+      case 'changed':
+        void nameChanger(verdict.now);
+        return;
+      case 'wait':
+        lookIn(Math.max(verdict.inMs, burstMs));
+        if (verdict.asksEvents) void askEvents();
+    }
+  }
+
+  /** The watch says who set the number; where it does not, the API server is asked once. */
+  async function nameChanger(now: number): Promise<void> {
+    if (isNaming) return;
+    isNaming = true;
+    const snapshot = watch.snapshot();
+    let changer = setBy(now);
+    if (!changer) {
+      const known = snapshot.target?.replicasManager ?? null;
+      const manager = known ?? (await ask((signal) => cluster.replicasManager(ref, signal))) ?? null;
+      changer = changerOf(manager, snapshot, tools.fieldManager);
+    }
+    command.end(endOf('reverted', changer.code, `Set to ${now} by ${changer.words}.`, now));
+  }
+
+  async function askEvents(): Promise<void> {
+    if (clock.monotonic() - askedAt < betweenAsksMs) return;
+    askedAt = clock.monotonic();
+    const events = await ask((signal) => cluster.warnings(ref, signal));
+    if (!events) return;
+    follower.learn(events, eventsSince);
+    lookIn(burstMs);
+  }
+
+  /** Asks what only helps to name a reason; without an answer the command ends with fewer words. */
+  async function ask<T>(question: (signal: AbortSignal) => Promise<T>): Promise<T | null> {
+    try {
+      return await withLimit(timers, askLimitMs, command.signal, question);
+    } catch (error) {
+      log.debug({ err: error, id: command.message.id }, 'reason could not be asked for');
+      return null;
+    }
+  }
+
+  look();
+}

@@ -1,0 +1,221 @@
+/**
+ * The gateway loop: acts on commands, observes targets, tells each surface what is. It speaks through a bus and
+ * a cluster and knows neither MQTT nor HTTP.
+ */
+import type { Trust } from '../../attest/types.ts';
+import type { Clock } from '../../clock.ts';
+import type { BindingConfig, GatewayConfig } from '../../config/schema.ts';
+import type { Log } from '../../log.ts';
+import type { Cluster } from '../kube/types.ts';
+import type { Registry } from '../registry/types.ts';
+import type { BusMessage, GatewayBus } from '../wire/bus.ts';
+import { type AckMessage, birthMessage, decode, encode, statusMessage } from '../wire/messages.ts';
+import { ackTopic, gatewayStatusTopic, parseTopic } from '../wire/topics.ts';
+import { Beat } from './beat.ts';
+import type { CommandRecord, End } from './command.ts';
+import { type CommandSlot, Commands } from './commands.ts';
+import { SurfaceSession } from './session.ts';
+import { targetKey } from './slots.ts';
+import { systemTimers, type Timers } from './timers.ts';
+import type { BlockedNote } from './view.ts';
+
+export interface RelayOptions {
+  readonly bus: GatewayBus;
+  readonly cluster: Cluster;
+  readonly registry: Registry;
+  readonly config: GatewayConfig;
+  /** How a surface that is online has proved itself. */
+  readonly trustOf: (surface: string) => Trust;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** 0 to 1, for jitter and the name of this session. */
+  readonly random: () => number;
+  /** Left out: the machine's own. */
+  readonly timers?: Timers;
+  /** Called once for every command, with its end. */
+  readonly record: (entry: CommandRecord) => void;
+}
+
+/** One surface as status pages show it. */
+export interface SurfaceStatus {
+  readonly name: string;
+  readonly isOnline: boolean;
+  /** Null until it has been online. */
+  readonly model: string | null;
+  readonly problems: readonly string[];
+}
+
+/** What the gateway loop is doing now. */
+export interface RelayStatus {
+  readonly surfacesOnline: number;
+  readonly surfaces: readonly SurfaceStatus[];
+  readonly apiHealthy: boolean;
+  readonly apiDetail: string;
+  readonly commandsInFlight: number;
+  /** Everything that an operator should see to, one sentence each. */
+  readonly problems: readonly string[];
+}
+
+export interface Relay {
+  status(): RelayStatus;
+  /** Ends all commands, says goodbye and stops; bus, cluster and registry stay the caller's. */
+  close(): Promise<void>;
+}
+
+/** Name of the gateway's writes in managedFields. */
+export const fieldManager = 'surfaced';
+
+/** The bus may be gone on close; it is not waited for longer than this. */
+const goodbyeMs = 1000;
+
+/** Starts the loop; it runs until it is closed. */
+export function startRelay(options: RelayOptions): Relay {
+  const { bus, cluster, registry, config, trustOf, clock, log, random, record } = options;
+  const timers = options.timers ?? systemTimers;
+  const { site } = config;
+  const sessions = new Map<string, SurfaceSession>();
+  const notes = new Map<string, BlockedNote>();
+  const sending = new Set<Promise<void>>();
+  let isClosed = false;
+
+  const publish = (topic: string, payload: Uint8Array, isRetained: boolean): void => {
+    const sent = bus
+      .publish(topic, payload, { qos: 1, isRetained })
+      .catch((error: unknown) => log.warn({ err: error, topic }, 'message could not be sent'))
+      .finally(() => sending.delete(sent));
+    sending.add(sent);
+  };
+  const sendAck = (surface: string, ack: AckMessage): void =>
+    publish(ackTopic(site, surface), encode(ack), false);
+
+  const slotOf = (surface: string, slot: number): CommandSlot | null => {
+    const feed = sessions.get(surface)?.feed(slot);
+    return feed
+      ? { binding: feed.slot.binding, since: feed.slot.since, snapshot: () => feed.snapshot() }
+      : null;
+  };
+  /** A status that does not tell why a command was blocked is shown with the reason that the command found. */
+  const noteEnd = ({ target }: BindingConfig, end: End): void => {
+    const key = targetKey(target);
+    if (end.phase !== 'blocked' || end.now === null) return;
+    notes.set(key, { desired: end.now, reason: end.code, message: end.detail });
+    for (const session of sessions.values())
+      for (const feed of session.feeds) if (targetKey(feed.slot.binding.target) === key) feed.changed();
+  };
+  const commands = new Commands({
+    cluster,
+    registry,
+    config,
+    clock,
+    timers,
+    random,
+    log,
+    fieldManager,
+    slotOf,
+    sendAck,
+    record,
+    onEnd: noteEnd,
+  });
+  const beat = new Beat({
+    cluster,
+    clock,
+    timers,
+    random,
+    publish: (payload) => publish(gatewayStatusTopic(site, config.name), payload, true),
+  });
+
+  const configure = (name: string): void => {
+    const surface = registry.get(name);
+    const session = sessions.get(name);
+    if (!surface) {
+      session?.close(true);
+      sessions.delete(name);
+      return;
+    }
+    const known = session ?? new SurfaceSession(name, sessionTools);
+    sessions.set(name, known);
+    known.configure(surface);
+  };
+  const sessionTools = {
+    site,
+    cluster,
+    clock,
+    timers,
+    log,
+    trustOf,
+    publish,
+    noteOf: ({ binding }: { binding: BindingConfig }) => notes.get(targetKey(binding.target)) ?? null,
+    forgetNote: ({ binding }: { binding: BindingConfig }) => void notes.delete(targetKey(binding.target)),
+  };
+
+  const take = ({ topic, payload, isRetained }: BusMessage): void => {
+    const address = parseTopic(topic);
+    if (address?.direction !== 'up' || address.site !== site) return;
+    const { surface, leaf } = address;
+    if (leaf === 'cmd') {
+      commands.take(surface, payload, isRetained);
+      return;
+    }
+    const session = sessions.get(surface);
+    // An empty retained message is one that was taken away.
+    if (!session || leaf === 'tele' || payload.length === 0) return;
+    const read = leaf === 'birth' ? decode(birthMessage, payload) : decode(statusMessage, payload);
+    if (!read.ok) log.warn({ surface, leaf, problem: read.problem }, 'message is not readable');
+    else if ('controls' in read.message) session.born(read.message, isRetained);
+    else session.status(read.message);
+  };
+
+  for (const { metadata } of registry.list()) configure(metadata.name);
+  registry.onChange((names) => {
+    if (!isClosed) for (const name of names) configure(name);
+  });
+  bus.onSession((surface, isConnected) => {
+    if (!isClosed) sessions.get(surface)?.connection(isConnected);
+  });
+  bus.onMessage((message) => {
+    if (isClosed) return;
+    try {
+      take(message);
+    } catch (error) {
+      log.error({ err: error, topic: message.topic }, 'message failed by a defect');
+    }
+  });
+
+  const status = (): RelayStatus => {
+    const surfaces = [...sessions.values()].map(({ name, isOnline, model, problems }) => ({
+      name,
+      isOnline,
+      model,
+      problems,
+    }));
+    const { isHealthy, detail } = cluster.health();
+    return {
+      surfacesOnline: surfaces.filter(({ isOnline }) => isOnline).length,
+      surfaces,
+      apiHealthy: isHealthy,
+      apiDetail: detail,
+      commandsInFlight: commands.inFlight,
+      problems: [
+        ...(isHealthy ? [] : [`API server: ${detail}`]),
+        ...registry.problems().map(({ source, message }) => `${source}: ${message}`),
+        ...surfaces.flatMap(({ name, problems }) => problems.map((problem) => `${name}: ${problem}`)),
+      ],
+    };
+  };
+
+  const close = async (): Promise<void> => {
+    if (isClosed) return;
+    isClosed = true;
+    commands.close();
+    beat.close();
+    for (const session of sessions.values()) session.close(false);
+    let cancel = (): void => {};
+    const limit = new Promise<void>((resolve) => {
+      cancel = timers.after(goodbyeMs, resolve);
+    });
+    await Promise.race([Promise.allSettled([...sending]), limit]);
+    cancel();
+  };
+
+  return { status, close };
+}

@@ -1,0 +1,225 @@
+/** One surface as the gateway serves it: its slots with their feeds, and what it is told when it comes online. */
+import type { Trust } from '../../attest/types.ts';
+import type { Clock } from '../../clock.ts';
+import type { ControlSurface } from '../../config/schema.ts';
+import type { Log } from '../../log.ts';
+import type { Binding } from '../../surface/types.ts';
+import type { Cluster } from '../kube/types.ts';
+import {
+  type BirthMessage,
+  bindingsPerPart,
+  type CtlMessage,
+  encode,
+  maxMessageBytes,
+  type StatusMessage,
+} from '../wire/messages.ts';
+import { ctlTopic, slotTopic, wireVersion } from '../wire/topics.ts';
+import { SlotFeed } from './feed.ts';
+import { Presence, type PresenceChange } from './presence.ts';
+import { coloursOf, resolveBindings, type Slot, SlotTable } from './slots.ts';
+import type { Timers } from './timers.ts';
+import type { BlockedNote } from './view.ts';
+
+/** A surface that has connected but not said what it is is asked after so long, milliseconds. */
+export const rebirthAfterMs = 3000;
+
+export interface SessionTools {
+  readonly site: string;
+  readonly cluster: Cluster;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly log: Log;
+  readonly trustOf: (surface: string) => Trust;
+  readonly publish: (topic: string, payload: Uint8Array, isRetained: boolean) => void;
+  readonly noteOf: (slot: Slot) => BlockedNote | null;
+  readonly forgetNote: (slot: Slot) => void;
+}
+
+export class SurfaceSession {
+  readonly name: string;
+  readonly #tools: SessionTools;
+  readonly #presence = new Presence();
+  readonly #table = new SlotTable();
+  readonly #feeds = new Map<number, SlotFeed>();
+  #slots: readonly Slot[] = [];
+  #problems: readonly string[] = [];
+  #sentBindings = '';
+  #rev = 0;
+  #cancelRebirth: (() => void) | null = null;
+
+  constructor(name: string, tools: SessionTools) {
+    this.name = name;
+    this.#tools = tools;
+  }
+
+  get isOnline(): boolean {
+    return this.#presence.isOnline;
+  }
+
+  get model(): string | null {
+    return this.#presence.birth?.model ?? null;
+  }
+
+  /** Bindings that do not fit the panel. */
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
+  get feeds(): Iterable<SlotFeed> {
+    return this.#feeds.values();
+  }
+
+  feed(slot: number): SlotFeed | null {
+    return this.#feeds.get(slot) ?? null;
+  }
+
+  /** Takes over what the registry says now; a revoked surface is served nothing. */
+  configure({ spec }: ControlSurface): void {
+    const slots = this.#table.assign(spec.isRevoked ? [] : spec.bindings, this.#tools.clock.now());
+    const colours = coloursOf(slots);
+    const kept = new Set<number>();
+    for (const slot of slots) {
+      const feed = this.#feeds.get(slot.slot);
+      if (feed && JSON.stringify(feed.slot) === JSON.stringify(slot))
+        feed.recolour(colours.get(slot.slot) ?? 'blue');
+      else {
+        feed?.close();
+        this.#feeds.set(slot.slot, this.#newFeed(slot, colours.get(slot.slot) ?? 'blue'));
+      }
+      kept.add(slot.slot);
+    }
+    for (const [number, feed] of this.#feeds) if (!kept.has(number)) this.#drop(number, feed);
+    this.#slots = slots;
+    if (this.isOnline) this.#serve(false);
+  }
+
+  born(birth: BirthMessage, isRetained: boolean): void {
+    this.#changed(this.#presence.born(birth, isRetained));
+  }
+
+  status(status: StatusMessage): void {
+    this.#changed(this.#presence.status(status));
+  }
+
+  connection(isConnected: boolean): void {
+    this.#changed(this.#presence.connection(isConnected));
+  }
+
+  /** Ends all watches and takes retained slots away when the surface has left the registry. */
+  close(isRemoved: boolean): void {
+    this.#cancelRebirth?.();
+    this.#cancelRebirth = null;
+    for (const [number, feed] of this.#feeds) {
+      if (isRemoved) this.#drop(number, feed);
+      else feed.close();
+    }
+    this.#feeds.clear();
+  }
+
+  #changed(change: PresenceChange): void {
+    switch (change) {
+      case 'came':
+        this.#cancelRebirth?.();
+        this.#cancelRebirth = null;
+        this.#tools.log.info({ surface: this.name, model: this.model }, 'surface is online');
+        this.#serve(true);
+        return;
+      case 'went':
+        for (const feed of this.#feeds.values()) feed.pause();
+        this.#tools.log.info({ surface: this.name }, 'surface is offline');
+        return;
+      case 'announced':
+        this.#cancelRebirth ??= this.#tools.timers.after(rebirthAfterMs, () => {
+          this.#cancelRebirth = null;
+          this.#sendCtl({ v: wireVersion, type: 'rebirth' });
+        });
+        return;
+      case null:
+    }
+  }
+
+  /** Sends the bindings, then each slot of a control that the panel has. */
+  #serve(isNew: boolean): void {
+    const resolved = resolveBindings(this.#slots, this.#presence.birth?.controls ?? []);
+    if (resolved.problems.join() !== this.#problems.join()) {
+      this.#problems = resolved.problems;
+      for (const problem of resolved.problems)
+        this.#tools.log.warn({ surface: this.name, problem }, 'binding does not fit the panel');
+    }
+    const trust = this.#tools.trustOf(this.name);
+    const text = JSON.stringify([trust, resolved.bindings]);
+    const isChanged = text !== this.#sentBindings;
+    if (isNew || isChanged) {
+      this.#sentBindings = text;
+      this.#sendBindings(resolved.bindings, trust);
+      for (const { slot } of resolved.bindings) this.#feeds.get(slot)?.resend();
+    }
+  }
+
+  #sendBindings(bindings: readonly Binding[], trust: Trust): void {
+    const rev = this.#nextRev();
+    const parts = partsOf(bindings);
+    parts.forEach((part, index) => {
+      this.#sendCtl({
+        v: wireVersion,
+        type: 'bindings',
+        rev,
+        part: index,
+        parts: parts.length,
+        bindings: part,
+        trust,
+      });
+    });
+  }
+
+  #newFeed(slot: Slot, colour: ConstructorParameters<typeof SlotFeed>[1]): SlotFeed {
+    const { cluster, clock, timers, noteOf, forgetNote, publish, site } = this.#tools;
+    return new SlotFeed(slot, colour, {
+      cluster,
+      clock,
+      timers,
+      noteOf,
+      forgetNote,
+      nextRev: () => this.#nextRev(),
+      publish: (number, payload) => publish(slotTopic(site, this.name, number), payload, true),
+    });
+  }
+
+  /** Above those of an earlier process, and growing even when the clock goes back. */
+  #nextRev(): number {
+    this.#rev = Math.max(this.#rev + 1, this.#tools.clock.now());
+    return this.#rev;
+  }
+
+  /** An empty retained message takes the retained one away (MQTT 3.1.1, section 3.3.1.3). */
+  #drop(number: number, feed: SlotFeed): void {
+    feed.close();
+    this.#feeds.delete(number);
+    this.#tools.publish(slotTopic(this.#tools.site, this.name, number), new Uint8Array(0), true);
+  }
+
+  #sendCtl(message: CtlMessage): void {
+    this.#tools.publish(ctlTopic(this.#tools.site, this.name), encode(message), false);
+  }
+}
+
+/** Room for the fields around the bindings of a part, bytes. */
+const partHeadBytes = 256;
+
+/** Splits bindings so that each part fits in a message; no bindings are one empty part. */
+export function partsOf(bindings: readonly Binding[]): Binding[][] {
+  const parts: Binding[][] = [[]];
+  let bytes = partHeadBytes;
+  for (const binding of bindings) {
+    const size = Buffer.byteLength(JSON.stringify(binding)) + 1;
+    const last = parts.at(-1) ?? [];
+    if (last.length > 0 && (last.length >= bindingsPerPart || bytes + size > maxMessageBytes)) {
+      parts.push([binding]);
+      bytes = partHeadBytes + size;
+    } else {
+      last.push(binding);
+      bytes += size;
+    }
+  }
+  return parts;
+}
