@@ -1,0 +1,58 @@
+/** The requests and answers of `/v1/attest/begin` and `/v1/attest/finish`, one schema for both ends. JSON over HTTPS. */
+import { z } from 'zod';
+
+/** Largest request, bytes. */
+export const maxRequestBytes = 8192;
+/** Largest answer that a surface reads, bytes. */
+export const maxAnswerBytes = 16_384;
+/** A nonce may be used for this long, milliseconds. */
+export const sessionLifeMs = 120_000;
+
+const v = z.literal(1);
+const hex32 = z.string().regex(/^[0-9a-f]{64}$/, '32 bytes in hex');
+const pem = z.string().max(4096);
+
+export const beginRequest = z.discriminatedUnion('kind', [
+  z.strictObject({ v, kind: z.literal('token'), tokenId: z.string().regex(/^[a-z0-9]{6}$/) }),
+  /** Over a connection that shows the current certificate. */
+  z.strictObject({ v, kind: z.literal('renew') }),
+  /** Answered with E_ENROL_KIND so far. */
+  z.looseObject({ v, kind: z.literal('tpm') }),
+]);
+
+export const beginAnswer = z.object({
+  v,
+  session: hex32,
+  nonce: hex32,
+  expiresInMs: z.int().min(1),
+});
+
+export const finishRequest = z.strictObject({
+  v,
+  session: hex32,
+  /** PKCS #10 request, PEM. */
+  csr: pem,
+  /** With kind token: see token-proof.ts. */
+  proof: hex32.optional(),
+});
+
+export const finishAnswer = z.object({
+  v,
+  site: z.string().min(1).max(63),
+  surface: z.string().min(1).max(63),
+  trust: z.enum(['tpm', 'token']),
+  certificate: pem,
+  ca: pem,
+  broker: z.object({ host: z.string().min(1).max(253), port: z.int().min(1).max(65_535) }),
+  /** End of the certificate, Unix milliseconds by the gateway's clock. */
+  notAfter: z.int().min(0),
+  /** The gateway's clock now, Unix milliseconds. */
+  now: z.int().min(0),
+});
+
+export const errorAnswer = z.object({
+  error: z.object({ code: z.string().max(64), message: z.string().max(500), remedy: z.string().max(500) }),
+});
+
+export type BeginAnswer = z.infer<typeof beginAnswer>;
+export type FinishAnswer = z.infer<typeof finishAnswer>;
