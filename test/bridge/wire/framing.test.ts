@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import mqttPacket from 'mqtt-packet';
+import { generate } from 'mqtt-packet';
 import t from 'tap';
 import { FrameGuard } from '../../../daemon/bridge/wire/framing.ts';
 
@@ -61,10 +61,18 @@ t.test('the limit may change between packets', async (t) => {
 t.test('what a real encoder writes is framed as it says', async (t) => {
   const guard = new FrameGuard(() => 2048);
   const stream = Buffer.concat([
-    mqttPacket.generate({ cmd: 'connect', protocolId: 'MQTT', clientId: 'desk', keepalive: 15, clean: true }),
-    mqttPacket.generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a/#', qos: 1 }] }),
-    mqttPacket.generate({ cmd: 'pingreq' }),
-    mqttPacket.generate({ cmd: 'publish', topic: 'a', payload: 'x'.repeat(900), qos: 1, messageId: 2, dup: false, retain: false }),
+    generate({ cmd: 'connect', protocolId: 'MQTT', clientId: 'desk', keepalive: 15, clean: true }),
+    generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a/#', qos: 1 }] }),
+    generate({ cmd: 'pingreq' }),
+    generate({
+      cmd: 'publish',
+      topic: 'a',
+      payload: 'x'.repeat(900),
+      qos: 1,
+      messageId: 2,
+      dup: false,
+      retain: false,
+    }),
   ]);
   t.equal(guard.check(stream), null);
   t.equal(guard.packets, 4);

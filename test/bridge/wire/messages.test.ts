@@ -74,7 +74,10 @@ t.test('decode never throws on a real message with one field replaced', async ()
       fc.constantFrom(...Object.keys(command), 'extra', '__proto__', 'toJSON', 'constructor'),
       fc.jsonValue({ maxDepth: 3 }),
       (field, value) => {
-        const text = JSON.stringify(command).replace(/}$/, `,${JSON.stringify(field)}:${JSON.stringify(value)}}`);
+        const text = JSON.stringify(command).replace(
+          /}$/,
+          `,${JSON.stringify(field)}:${JSON.stringify(value)}}`,
+        );
         const decoded = decode(commandMessage, Buffer.from(text));
         return decoded.ok || (decoded.problem.length > 0 && decoded.problem.length <= 300);
       },
@@ -105,7 +108,10 @@ t.test('size and encoding are checked before anything else', async (t) => {
     ok: false,
     problem: /4097 bytes, at most 4096/,
   });
-  t.match(decode(statusMessage, Buffer.from([0x22, 0xff, 0x22])), { ok: false, problem: /not JSON in UTF-8/ });
+  t.match(decode(statusMessage, Buffer.from([0x22, 0xff, 0x22])), {
+    ok: false,
+    problem: /not JSON in UTF-8/,
+  });
   t.match(decode(statusMessage, Buffer.from('['.repeat(4096))), { ok: false, problem: /not JSON/ });
   const deep = `{"v":${'['.repeat(2000)}${']'.repeat(2000)}}`;
   t.match(decode(statusMessage, Buffer.from(deep)), { ok: false, problem: /^v: version/ });
@@ -128,7 +134,10 @@ t.test('a slot message always fits, whatever its texts, and says what it left ou
     desired: fc.constantFrom(null, 2_147_483_647),
     observed: fc.nat(),
     ready: fc.nat(),
-    pods: fc.array(fc.tuple(text(8), fc.constantFrom('ready', 'terminating')), { maxLength: 512, size: 'max' }),
+    pods: fc.array(fc.tuple(text(8), fc.constantFrom('ready', 'terminating')), {
+      maxLength: 512,
+      size: 'max',
+    }),
     podsLeftOut: fc.nat(1000),
     condition: fc.record({
       state: fc.constantFrom('ok', 'unreachable'),

@@ -46,7 +46,28 @@ t.test('anything else is null and never throws', async (t) => {
     }),
   );
   const pieces = fc.array(
-    fc.constantFrom('surfaced', 'v1', 'v2', '_gw', 'desk', 'up', 'down', 'slot', 'cmd', 'status', '0', '63', '64', '+', '#', '', '$SYS', 'De sk', 'a.b', '\u0000'),
+    fc.constantFrom(
+      'surfaced',
+      'v1',
+      'v2',
+      '_gw',
+      'desk',
+      'up',
+      'down',
+      'slot',
+      'cmd',
+      'status',
+      '0',
+      '63',
+      '64',
+      '+',
+      '#',
+      '',
+      '$SYS',
+      'De sk',
+      'a.b',
+      '\u0000',
+    ),
     { maxLength: 9 },
   );
   fc.assert(
