@@ -1,0 +1,66 @@
+/** How each kind of light changes in time. Every state has a cue of its own that needs no colour. */
+import { cell } from './cells.ts';
+import type { Millis } from './types.ts';
+
+/** Between low and high and back, smoothly, once a period. */
+export function pulse(at: Millis, periodMs: number, low: number, high: number): number {
+  return low + (high - low) * (0.5 - 0.5 * Math.cos((2 * Math.PI * at) / periodMs));
+}
+
+/** On for the first part of each period. */
+export function blink(at: Millis, periodMs: number, part = 0.5): boolean {
+  return at % periodMs < periodMs * part;
+}
+
+/** Brightness of each kind of cell, 0..1; the index is the cell code. */
+export type Levels = Float32Array;
+
+/** Room for {@link setLevels}. */
+export const newLevels = (): Levels => new Float32Array(Object.keys(cell).length);
+
+/** Live lights at one instant, written into `levels`. */
+export function setLevels(levels: Levels, at: Millis): void {
+  levels[cell.empty] = 0;
+  levels[cell.ready] = 1;
+  levels[cell.running] = pulse(at, 2400, 0.45, 0.75);
+  levels[cell.pending] = pulse(at, 1200, 0.06, 0.8);
+  levels[cell.crashed] = blink(at, 500) ? 1 : 0;
+  levels[cell.terminating] = 0.25;
+  levels[cell.hollow] = 0.08;
+  levels[cell.hollowBlocked] = blink(at, 2000) ? 0.16 : 0.04;
+  levels[cell.ghostMore] = pulse(at, 300, 0.2, 0.6);
+  levels[cell.ghostLess] = pulse(at, 300, 0.04, 0.3);
+  // White and steady would be mistaken for a ready Pod of a white service: it winks.
+  levels[cell.overflow] = blink(at, 2000, 0.1) ? 0.1 : 1;
+  levels[cell.missing] = 0.2;
+  levels[cell.deniedEven] = blink(at, 1600) ? 0.35 : 0.03;
+  levels[cell.deniedOdd] = blink(at, 1600) ? 0.03 : 0.35;
+  levels[cell.waiting] = pulse(at, 3000, 0.02, 0.3);
+}
+
+/** The same lights when they may be out of date: nothing moves. */
+export function setStillLevels(levels: Levels): void {
+  levels.fill(0.25);
+  levels[cell.empty] = 0;
+  levels[cell.ready] = 1;
+  levels[cell.running] = 0.6;
+  levels[cell.pending] = 0.4;
+  levels[cell.hollow] = 0.1;
+  levels[cell.hollowBlocked] = 0.1;
+  levels[cell.ghostMore] = 0;
+  levels[cell.overflow] = 1;
+}
+
+/** True for kinds that change in time. */
+export function isMoving(code: number): boolean {
+  switch (code) {
+    case cell.empty:
+    case cell.ready:
+    case cell.terminating:
+    case cell.hollow:
+    case cell.missing:
+      return false;
+    default:
+      return true;
+  }
+}

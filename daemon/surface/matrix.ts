@@ -1,0 +1,186 @@
+/** The light matrix: which rows belong to which target, and the bytes of one instant. */
+import { blink, isMoving, newLevels, pulse, setLevels, setStillLevels } from './animation.ts';
+import { cell, setCells } from './cells.ts';
+import type { Channel } from './channel.ts';
+import { amber, palette, white } from './palette.ts';
+import { PodPlaces } from './pod-places.ts';
+import type { LinkState, Millis, PanelSpec, Rgb } from './types.ts';
+
+/** What changes the look of the whole matrix or of one row. */
+export interface MatrixState {
+  readonly link: LinkState;
+  readonly isLocked: boolean;
+  /** The slot that waits for the arm control: how much of its time is left and of the hold is done, 0..1. */
+  readonly arming: { readonly slot: number; readonly remaining: number; readonly held: number } | null;
+}
+
+/** The rows of one target. */
+interface Block {
+  readonly channel: Channel;
+  readonly places: PodPlaces;
+  /** First row; null when there are more targets than rows. */
+  readonly top: number | null;
+  readonly codes: Uint8Array;
+}
+
+const lockedLevel = 0.4;
+const staleLevel = 0.2;
+const unreachableLevel = 0.3;
+
+/** Rows of each binding of one bank; null: none left. */
+export function rowsOf(
+  panel: PanelSpec,
+  matrix: NonNullable<PanelSpec['matrix']>,
+  channels: readonly Channel[],
+): readonly (readonly [top: number | null, height: number])[] {
+  const padRows = panel.controls.filter((control) => control.kind === 'pads');
+  const areLightsPads =
+    padRows.length === matrix.height && padRows.every((control) => control.steps === matrix.width);
+  if (!areLightsPads) {
+    const height = Math.max(1, Math.floor(matrix.height / Math.max(1, channels.length)));
+    return channels.map((_, index) => [
+      (index + 1) * height <= matrix.height ? index * height : null,
+      height,
+    ]);
+  }
+  // Pads that are lights themselves: a target is shown on the very row that sets it.
+  const rows = channels.map(({ binding }) => padRows.findIndex((pads) => pads.name === binding.control));
+  const free = padRows.map((_, row) => row).filter((row) => !rows.includes(row));
+  return rows.map((row) => [row >= 0 ? row : (free.shift() ?? null), 1]);
+}
+
+/** Draws the Pods of the bindings on the lights of a panel. */
+export class Matrix {
+  readonly #panel: PanelSpec;
+  readonly #size: NonNullable<PanelSpec['matrix']>;
+  readonly #levels = newLevels();
+  #blocks = new Map<number, Block>();
+  #shown: readonly Block[] = [];
+  #hasMovingLights = false;
+
+  constructor(panel: PanelSpec, size: NonNullable<PanelSpec['matrix']>) {
+    this.#panel = panel;
+    this.#size = size;
+  }
+
+  /** Takes the bindings, bank by bank; Pods keep their places where the binding stays. */
+  bind(banks: readonly (readonly Channel[])[]): void {
+    const blocks = new Map<number, Block>();
+    for (const channels of banks) {
+      const rows = rowsOf(this.#panel, this.#size, channels);
+      channels.forEach((channel, index) => {
+        const [top, height] = rows[index] ?? [null, 1];
+        const before = this.#blocks.get(channel.binding.slot);
+        const isSame = before?.channel.binding.name === channel.binding.name;
+        const places = isSame && before !== undefined ? before.places : new PodPlaces();
+        const codes = new Uint8Array(height * this.#size.width);
+        blocks.set(channel.binding.slot, { channel, places, top, codes });
+        this.#place({ channel, places, top, codes });
+      });
+    }
+    this.#blocks = blocks;
+  }
+
+  /** A target has a new view: its Pods find their places, shown or not. */
+  observe(slot: number): void {
+    const block = this.#blocks.get(slot);
+    if (block !== undefined) this.#place(block);
+  }
+
+  /** Works out what every light of these channels stands for; needed after anything has changed. */
+  lay(channels: readonly Channel[]): void {
+    const shown: Block[] = [];
+    this.#hasMovingLights = false;
+    for (const { binding, view, desired, wanted } of channels) {
+      const block = this.#blocks.get(binding.slot);
+      if (block === undefined || block.top === null) continue;
+      setCells(block.codes, { view, places: block.places, desired: desired.value, wanted });
+      this.#hasMovingLights ||= block.codes.some(isMoving);
+      shown.push(block);
+    }
+    this.#shown = shown;
+  }
+
+  /** True while the lights change by themselves. */
+  isAnimated(state: MatrixState): boolean {
+    return this.#hasMovingLights || state.link !== 'online' || state.isLocked || state.arming !== null;
+  }
+
+  /** The bytes of one instant, row-major, three a light. */
+  paint(state: MatrixState, at: Millis): Uint8Array {
+    const { width, height } = this.#size;
+    const rgb = new Uint8Array(width * height * 3);
+    if (state.link === 'offline') {
+      paintOffline(rgb, width, height, at);
+      return rgb;
+    }
+    const isStale = state.link === 'stale';
+    if (isStale) setStillLevels(this.#levels);
+    else setLevels(this.#levels, at);
+    const level = isStale ? staleLevel : state.isLocked ? lockedLevel : 1;
+    for (const block of this.#shown) {
+      const offset = (block.top ?? 0) * width * 3;
+      this.#paintBlock(rgb, offset, block, level);
+      if (state.arming?.slot === block.channel.binding.slot)
+        paintArming(rgb, offset, block.codes.length, state.arming, at);
+    }
+    // The corners belong to the whole surface: amber breathing is stale, white winking is locked.
+    if (isStale) setLight(rgb, width - 1, amber, pulse(at, 4000, 0.1, 0.6));
+    if (state.isLocked && at % 3000 < 300 && blink(at, 200)) setLight(rgb, width * height - 1, white, 0.6);
+    return rgb;
+  }
+
+  #place(block: Block): void {
+    const { view } = block.channel;
+    if (view !== null) block.places.update(view.kind, view.pods, block.codes.length);
+  }
+
+  #paintBlock(rgb: Uint8Array, offset: number, block: Block, level: number): void {
+    const hue = palette[block.channel.binding.colour];
+    const state = block.channel.view?.condition.state;
+    const blockLevel = state === 'unreachable' ? level * unreachableLevel : level;
+    for (let index = 0; index < block.codes.length; index++) {
+      const code = block.codes[index] ?? cell.empty;
+      if (code === cell.empty) continue;
+      const brightness = (this.#levels[code] ?? 0) * blockLevel;
+      const whiteness = whitenessOf(code);
+      const at = offset + index * 3;
+      for (let part = 0; part < 3; part++) {
+        const value = hue[part as 0 | 1 | 2];
+        rgb[at + part] = Math.round((value + (255 - value) * whiteness) * brightness);
+      }
+    }
+  }
+}
+
+/** What no Pod stands behind is pale or white. */
+function whitenessOf(code: number): number {
+  if (code === cell.ghostMore || code === cell.overflow) return 1;
+  return code === cell.hollow || code === cell.hollowBlocked ? 0.5 : 0;
+}
+
+function setLight(rgb: Uint8Array, index: number, hue: Rgb, level: number): void {
+  for (let part = 0; part < 3; part++) rgb[index * 3 + part] = Math.round(hue[part as 0 | 1 | 2] * level);
+}
+
+/** Offline shows no Pod at all: one dim light walks along the bottom row. */
+function paintOffline(rgb: Uint8Array, width: number, height: number, at: Millis): void {
+  const stepMs = 1000;
+  const column = Math.floor(at / stepMs) % width;
+  setLight(rgb, (height - 1) * width + column, white, pulse(at, stepMs, 0.02, 0.2));
+}
+
+/** The row blinks: every other moment it counts down in white, or fills while the arm control is held. */
+function paintArming(
+  rgb: Uint8Array,
+  offset: number,
+  lights: number,
+  arming: NonNullable<MatrixState['arming']>,
+  at: Millis,
+): void {
+  const isHeld = arming.held > 0;
+  if (!isHeld && blink(at, 500)) return;
+  const lit = Math.ceil((isHeld ? arming.held : arming.remaining) * lights);
+  rgb.fill(0, offset, offset + lights * 3);
+  for (let index = 0; index < lit; index++) setLight(rgb.subarray(offset), index, white, isHeld ? 0.9 : 0.4);
+}
