@@ -3,7 +3,11 @@ import type { MidiMessage } from './messages.ts';
 /** Data bytes after a channel status, by its high nibble from 8 to E (MIDI 1.0 detailed specification, table I). */
 const channelDataBytes = [2, 2, 2, 2, 1, 1, 2];
 /** Data bytes after F1 to F6 (table V); F4 and F5 are undefined, F6 has none. */
-const commonDataBytes: Record<number, number> = { 241: 1, 242: 2, 243: 1 };
+const commonDataBytes = new Map([
+  [0xf1, 1],
+  [0xf2, 2],
+  [0xf3, 1],
+]);
 
 const sysexStart = 0xf0;
 const sysexEnd = 0xf7;
@@ -56,7 +60,7 @@ export class MidiParser {
     this.#endSysex(status === sysexEnd, messages);
     this.#data = [];
     if (status < sysexStart) this.#status = status;
-    else this.#status = commonDataBytes[status] === undefined ? 0 : status;
+    else this.#status = commonDataBytes.has(status) ? status : 0;
     if (status === sysexStart) this.#sysex = [];
   }
 
@@ -83,7 +87,7 @@ export class MidiParser {
     }
     this.#data.push(byte);
     const isCommon = this.#status >= sysexStart;
-    const wanted = isCommon ? commonDataBytes[this.#status] : channelDataBytes[(this.#status >> 4) - 8];
+    const wanted = isCommon ? commonDataBytes.get(this.#status) : channelDataBytes[(this.#status >> 4) - 8];
     if (this.#data.length !== wanted) return;
     // System common (time code, song position, song select) means nothing to a panel and has no running status.
     if (isCommon) this.#status = 0;

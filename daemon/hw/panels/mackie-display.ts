@@ -111,8 +111,8 @@ function characterCode(character: string): number {
   return code >= 0x20 && code < 0x7f ? code : 0x3f;
 }
 
-/** Eight colours: red 1, green 2, blue 4; a part counts when it is at least half of the strongest. */
+/** Eight colours: red 1, green 2, blue 4; a part counts from three quarters of the strongest, which tells most hues apart. */
 function colourOf([red, green, blue]: Rgb): number {
-  const half = Math.max(red, green, blue, 1) / 2;
-  return (red >= half ? 1 : 0) + (green >= half ? 2 : 0) + (blue >= half ? 4 : 0);
+  const bright = 0.75 * Math.max(red, green, blue, 1);
+  return (red >= bright ? 1 : 0) + (green >= bright ? 2 : 0) + (blue >= bright ? 4 : 0);
 }

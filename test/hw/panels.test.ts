@@ -1,0 +1,43 @@
+import t from 'tap';
+import { type DeviceConfig, deviceSchema } from '../../daemon/config/schema.ts';
+import { createPanel, panelDriver } from '../../daemon/hw/panels.ts';
+import { silentLog } from '../../daemon/log.ts';
+
+function config(panel: object): DeviceConfig['panel'] {
+  return deviceSchema.shape.panel.parse({ port: { type: 'pty', path: '/nowhere' }, ...panel });
+}
+
+t.test('a config that does not fit is refused with every field that is wrong', async (t) => {
+  const cases: [panel: object, faults: RegExp[]][] = [
+    [{ preset: 'generic-midi' }, [/panel\.controls: .* needs at least one control/]],
+    [
+      {
+        preset: 'generic-midi',
+        controls: [
+          { name: 'a', type: 'button' },
+          { name: 'a', type: 'button', note: 1, cc: 2 },
+        ],
+        roles: { arm: 'b' },
+      },
+      [
+        /panel\.controls\[0\]: a button needs either note or cc/,
+        /panel\.controls\[1\]\.name: a is already taken/,
+        /panel\.controls\[1\]: a button needs/,
+        /panel\.roles\.arm: the panel has no control b/,
+      ],
+    ],
+    [
+      { preset: 'x-touch-mini', controls: [{ name: 'a', type: 'fader', cc: 1 }], roles: { undo: 'none' } },
+      [/panel\.controls: only the preset generic-midi/, /panel\.roles\.undo/],
+    ],
+  ];
+  for (const [panel, faults] of cases) {
+    const create = () => createPanel(config(panel), { log: silentLog, openPort: null, random: () => 0 });
+    for (const fault of faults) t.throws(create, { code: 'E_CFG_INVALID', message: fault });
+  }
+});
+
+t.test('roles of the config go before those of the preset, one by one', async (t) => {
+  const { roles } = panelDriver(config({ preset: 'nanokontrol2', roles: { arm: 'play' } })).spec;
+  t.match(roles, { arm: 'play', undo: 'rewind', lock: 'cycle' });
+});
