@@ -166,7 +166,22 @@ export const errorTable = {
     remedy: 'Check `registry.folder` in the Gateway file, that it exists and that the gateway may read it.',
   },
   // bridge: wire, link, broker
+  E_LINK_CONNECT: {
+    class: 'retry',
+    title: 'The surface cannot reach the gateway',
+    remedy: 'Check the network, the gateway address and that the gateway runs; it is tried again by itself.',
+  },
+  E_LINK_REFUSED: {
+    class: 'refused',
+    title: 'The gateway and the surface do not accept each other',
+    remedy: 'Check that the surface is in the registry and not revoked, and that `caPin` is that of the gateway.',
+  },
   // bridge: kube, gateway
+  E_KUBE_CONFIG: {
+    class: 'usage',
+    title: 'The kubeconfig cannot be used',
+    remedy: 'Name a kubeconfig and one of its contexts under `cluster` in the gateway configuration.',
+  },
   // roles, web, demo, sim
   E_LISTEN: {
     class: 'usage',

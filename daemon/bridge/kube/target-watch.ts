@@ -1,0 +1,297 @@
+/** One target as it is now: its object, its Pods and its autoscaler, from reflectors that others may share. */
+
+import type { Clock } from '../../clock.ts';
+import type { Log } from '../../log.ts';
+import {
+  type AutoscalerRecord,
+  autoscalerOf,
+  parseHorizontalPodAutoscaler,
+  parseScaledObject,
+} from './autoscalers.ts';
+import { collectionPath, type Discovery, type ResourceInfo } from './discovery.ts';
+import type { HealthState } from './health.ts';
+import { jittered, Pause } from './pause.ts';
+import { parsePod } from './pods.ts';
+import type { Collection, Reflector } from './reflector.ts';
+import { nameOf, resolve, type Scales } from './scales.ts';
+import { hasKnownPaths, parseTarget, type TargetRecord } from './targets.ts';
+import type { Tuning } from './tuning.ts';
+import {
+  KubeError,
+  type PodState,
+  type Scale,
+  type TargetProblem,
+  type TargetRef,
+  type TargetSnapshot,
+} from './types.ts';
+
+/** A shared reflector and how to give it back. */
+export interface Lease<Item> {
+  readonly reflector: Reflector<Item>;
+  release(): void;
+}
+
+export interface TargetParts {
+  readonly discovery: Discovery;
+  readonly scales: Scales;
+  readonly tuning: Tuning;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  health(): HealthState;
+  /** `onChange` is called until the lease is released. */
+  lease<Item>(collection: Collection<Item>, onChange: () => void): Lease<Item>;
+}
+
+/** The problem that a failed request means for a target. */
+function problemOf(error: KubeError): TargetProblem {
+  const { status, reason, message } = error;
+  if (status === 401 || status === 403) return { state: 'denied', reason, message };
+  if (status === 404) return { state: 'missing', reason, message };
+  return { state: 'unreachable', reason, message };
+}
+
+function asKubeError(error: unknown): KubeError {
+  if (error instanceof KubeError) return error;
+  const fields = { status: 0, reason: 'Unreachable', retryAfterMs: null, isUncertain: false };
+  return new KubeError(error instanceof Error ? error.message : String(error), fields, { cause: error });
+}
+
+/** Everything about one target, for as long as somebody looks at it. */
+export class TargetMirror {
+  readonly #ref: TargetRef;
+  readonly #parts: TargetParts;
+  readonly #listeners = new Set<() => void>();
+  readonly #controller = new AbortController();
+  readonly #done: Promise<void>;
+  readonly #pause = new Pause();
+  readonly #isKnown: boolean;
+  #object: Lease<TargetRecord> | null = null;
+  #pods: Lease<PodState> | null = null;
+  #podsSelector = '';
+  readonly #autoscalers: Lease<AutoscalerRecord>[] = [];
+  /** Of kinds without known paths. */
+  #scale: Scale | null = null;
+  #scaleOf = '';
+  /** Why the kind or the scale cannot be found. */
+  #failure: KubeError | null = null;
+  #snapshot: TargetSnapshot | null = null;
+
+  constructor(ref: TargetRef, parts: TargetParts) {
+    this.#ref = ref;
+    this.#parts = parts;
+    this.#isKnown = hasKnownPaths(ref.apiVersion, ref.kind);
+    this.#done = this.#run(this.#controller.signal);
+  }
+
+  /** What is known now; the same object until something changes. */
+  get snapshot(): TargetSnapshot {
+    this.#snapshot ??= this.#compose();
+    return this.#snapshot;
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Something changed, here or in the health of the API server. */
+  readonly changed = (): void => {
+    this.#snapshot = null;
+    this.#followPods();
+    for (const listener of this.#listeners) {
+      try {
+        listener();
+      } catch (error) {
+        this.#parts.log.error({ err: error }, 'target listener failed');
+      }
+    }
+  };
+
+  /** Tries again at once what waits after a failure. */
+  resume(): void {
+    this.#pause.wake();
+  }
+
+  async stop(): Promise<void> {
+    this.#listeners.clear();
+    this.#controller.abort(new Error('closed'));
+    await this.#done;
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    try {
+      const info = await this.#find(signal);
+      if (info === null) return;
+      this.#object = this.#parts.lease(this.#objects(info), this.#objectChanged);
+      await this.#findAutoscalers(signal);
+      this.#objectChanged();
+      if (!this.#isKnown) await this.#followScale(signal);
+      else await new Promise<void>((resolve) => onceAborted(signal, resolve));
+    } finally {
+      for (const lease of [this.#object, this.#pods, ...this.#autoscalers]) lease?.release();
+    }
+  }
+
+  /** Asks discovery until it knows the kind: its definition may be installed later. */
+  async #find(signal: AbortSignal): Promise<ResourceInfo | null> {
+    const { discovery, tuning, random } = this.#parts;
+    for (let failures = 0; !signal.aborted; failures++) {
+      try {
+        const info = await resolve(discovery, this.#ref, signal);
+        this.#fail(null);
+        return info;
+      } catch (error) {
+        if (signal.aborted) break;
+        const failure = asKubeError(error);
+        this.#fail(failure);
+        const backoffMs = Math.min(tuning.backoffMs * 2 ** failures, tuning.backoffMaxMs);
+        await this.#pause.wait(
+          jittered(failure.status === 404 ? tuning.discoveryMissMs * 2 : backoffMs, random),
+          signal,
+        );
+      }
+    }
+    return null;
+  }
+
+  /** Only this object: a list of the whole collection would need rights that a gateway should not have. */
+  #objects(info: ResourceInfo): Collection<TargetRecord> {
+    return {
+      path: collectionPath(info, this.#ref.namespace),
+      selector: { fieldSelector: `metadata.name=${this.#ref.name}` },
+      isOptional: false,
+      parse: (object, previous) => parseTarget(object, this.#isKnown, previous, this.#parts.clock.now()),
+    };
+  }
+
+  async #findAutoscalers(signal: AbortSignal): Promise<void> {
+    const { discovery, lease, log } = this.#parts;
+    const namespace = encodeURIComponent(this.#ref.namespace);
+    const add = (path: string, parse: Collection<AutoscalerRecord>['parse']): void => {
+      this.#autoscalers.push(
+        lease<AutoscalerRecord>({ path, selector: {}, isOptional: true, parse }, this.changed),
+      );
+    };
+    try {
+      const keda = await discovery.find('keda.sh/v1alpha1', 'ScaledObject', signal);
+      // First: KEDA makes a HorizontalPodAutoscaler of its own, and its owner is what must be named.
+      if (keda !== null) add(collectionPath(keda, this.#ref.namespace), parseScaledObject);
+    } catch (error) {
+      if (!signal.aborted) log.debug({ err: error }, 'KEDA cannot be looked for');
+    }
+    if (signal.aborted) return;
+    add(
+      `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers`,
+      parseHorizontalPodAutoscaler,
+    );
+  }
+
+  #record(): TargetRecord | null {
+    const [record] = this.#object?.reflector.items.values() ?? [];
+    return record ?? null;
+  }
+
+  readonly #objectChanged = (): void => {
+    const version = this.#record()?.state.resourceVersion ?? '';
+    if (!this.#isKnown && version !== this.#scaleOf) this.#pause.wake();
+    this.changed();
+  };
+
+  /** Keeps the Pods' reflector on the selector of the target; none without a selector, never all Pods. */
+  #followPods(): void {
+    const record = this.#record();
+    const selector = this.#isKnown
+      ? (record?.selector ?? '')
+      : record === null
+        ? ''
+        : (this.#scale?.selector ?? '');
+    if (selector === this.#podsSelector || this.#controller.signal.aborted) return;
+    this.#podsSelector = selector;
+    this.#pods?.release();
+    this.#pods = null;
+    if (selector === '') return;
+    const { lease, clock } = this.#parts;
+    this.#pods = lease<PodState>(
+      {
+        path: `/api/v1/namespaces/${encodeURIComponent(this.#ref.namespace)}/pods`,
+        selector: { labelSelector: selector },
+        isOptional: false,
+        parse: (pod, previous) => parsePod(pod, previous, clock.now()),
+      },
+      this.changed,
+    );
+  }
+
+  /** Reads the scale after each change of the object: where its numbers are in the object is not known. */
+  async #followScale(signal: AbortSignal): Promise<void> {
+    const { scales, tuning, random } = this.#parts;
+    let failures = 0;
+    while (!signal.aborted) {
+      const version = this.#record()?.state.resourceVersion ?? '';
+      if (version === this.#scaleOf) {
+        await this.#pause.wait(tuning.backoffMaxMs, signal);
+        continue;
+      }
+      try {
+        const scale = version === '' ? null : await scales.get(this.#ref, null, signal);
+        failures = 0;
+        this.#scaleOf = version;
+        this.#scale = scale;
+        this.#fail(null);
+        this.changed();
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#fail(asKubeError(error));
+        await this.#pause.wait(
+          jittered(Math.min(tuning.backoffMs * 2 ** failures++, tuning.backoffMaxMs), random),
+          signal,
+        );
+      }
+    }
+  }
+
+  #fail(failure: KubeError | null): void {
+    if (this.#failure?.message === failure?.message) return;
+    this.#failure = failure;
+    if (failure !== null) this.changed();
+  }
+
+  #problem(): TargetProblem | null {
+    const failure = this.#object?.reflector.failure ?? this.#failure ?? this.#pods?.reflector.failure;
+    const health = this.#parts.health();
+    if (failure && failure.status !== 0) return problemOf(failure);
+    if (!health.isHealthy) return { state: 'unreachable', reason: 'Unreachable', message: health.detail };
+    if (failure) return problemOf(failure);
+    if (this.#object?.reflector.isSynced && this.#record() === null)
+      return { state: 'missing', reason: 'NotFound', message: `${nameOf(this.#ref)} does not exist` };
+    return null;
+  }
+
+  #compose(): TargetSnapshot {
+    const record = this.#record();
+    const pods = [...(this.#pods?.reflector.items.values() ?? [])];
+    const autoscalers = this.#autoscalers.flatMap((lease) => [...lease.reflector.items.values()]);
+    const scale = this.#isKnown ? null : this.#scale;
+    // Without its scale the desired number of such a kind is unknown, and 0 would be a lie.
+    const isReady = record !== null && (this.#isKnown || scale !== null);
+    const ready = record?.hasReady ? record.state.ready : pods.filter((pod) => pod.light === 'ready').length;
+    return {
+      target: !isReady
+        ? null
+        : {
+            ...record.state,
+            ...(scale === null ? {} : { desired: scale.replicas, observed: scale.observed }),
+            ready,
+          },
+      pods,
+      autoscaler: autoscalerOf(this.#ref, autoscalers),
+      problem: this.#problem(),
+    };
+  }
+}
+
+function onceAborted(signal: AbortSignal, done: () => void): void {
+  if (signal.aborted) done();
+  else signal.addEventListener('abort', done, { once: true });
+}
