@@ -4,16 +4,13 @@ import { loadAuthority } from './attest/ca.ts';
 import { startEnrolServer } from './attest/enrol-server.ts';
 import { openTokens, type Tokens } from './attest/tokens.ts';
 import { startBroker } from './bridge/broker/broker.ts';
-import { startRelay } from './bridge/gateway/relay.ts';
+import { fieldManager, startRelay } from './bridge/gateway/relay.ts';
 import { connectCluster } from './bridge/kube/cluster.ts';
 import { openFolderRegistry } from './bridge/registry/folder.ts';
 import type { Clock } from './clock.ts';
 import type { GatewayConfig } from './config/schema.ts';
 import { type HealthReport, healthOf, splitListen, startHealthServer } from './health.ts';
 import type { Log } from './log.ts';
-
-/** Name that the gateway's writes carry in managedFields. */
-export const fieldManager = 'surfaced';
 
 export interface GatewayParts {
   readonly config: GatewayConfig;

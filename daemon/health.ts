@@ -1,4 +1,5 @@
 /** What is up and what is not, for `/healthz` of every role. */
+import type { AddressInfo } from 'node:net';
 import fastify from 'fastify';
 import { SurfacedError } from './errors.ts';
 
@@ -44,6 +45,5 @@ export async function startHealthServer(
   } catch (cause) {
     throw new SurfacedError('E_LISTEN', `health.listen: cannot listen on ${listen}`, { cause });
   }
-  const address = server.addresses()[0];
-  return { port: address?.port ?? port, close: () => server.close() };
+  return { port: (server.server.address() as AddressInfo).port, close: () => server.close() };
 }

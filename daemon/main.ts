@@ -2,6 +2,7 @@
 /** The command line: parses, starts one role, turns errors into exit codes (0 done, 1 failed, 2 usage). */
 import { createRequire } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
+import type { DemoOptions } from '../hil/demo.ts';
 import { SurfacedError } from './errors.ts';
 import { createLog, type LogLevel } from './log.ts';
 
@@ -86,10 +87,15 @@ program
   .option('--surface <file>', 'take the bindings from this ControlSurface file')
   .option('--device <file>', 'use the real panel that this Device file describes')
   .option('--port <number>', "port of the panel's page", port, 8080)
-  .action(async (options: Record<string, unknown>) => {
-    const { startDemo } = await import('../hil/demo.ts');
+  .action(async (options: Omit<DemoOptions, 'version' | 'log'>) => {
+    process.stderr.write('surfaced: starting the demo\n');
+    const { startDemo, demoBanner } = await import('../hil/demo.ts');
     const log = await logFor('warn');
-    await runRole(() => startDemo({ ...options, version, log } as Parameters<typeof startDemo>[0]));
+    await runRole(async () => {
+      const demo = await startDemo({ ...options, version, log });
+      process.stdout.write(demoBanner(demo));
+      return demo;
+    });
   });
 
 program

@@ -31,7 +31,7 @@ interface Held {
 
 /** Credentials for a surface that holds a token. Nothing is sent before `current` is first called. */
 export function createTokenCredentials(options: {
-  readonly config: DeviceConfig['gateway'];
+  readonly config: NonNullable<DeviceConfig['gateway']>;
   readonly token: string;
   readonly clock: Clock;
   /** 0 up to 1. */

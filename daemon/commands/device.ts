@@ -19,7 +19,7 @@ export const surfaceOptions = (config: DeviceConfig['surface']): SurfaceOptions 
   lockAfterIdleMs: config.lockAfterIdleSeconds * 1000,
 });
 
-async function readToken(identity: DeviceConfig['identity']): Promise<string> {
+async function readToken(identity: NonNullable<DeviceConfig['identity']>): Promise<string> {
   if (identity.token !== undefined) return identity.token;
   try {
     return (await readFile(identity.tokenFile ?? '', 'utf8')).trim();
@@ -35,10 +35,18 @@ export async function runDevice(
   logFor: (level: LogLevel) => Promise<Log>,
 ): Promise<{ stop(): Promise<void> }> {
   const config = await loadConfig('Device', file);
+  const { gateway, identity } = config;
+  if (!gateway || !identity) {
+    const missing = gateway ? 'identity' : 'gateway';
+    throw new SurfacedError(
+      'E_CFG_INVALID',
+      `${file}: ${missing}: required to run a device; only the demo does without`,
+    );
+  }
   const log = await logFor(config.log.level);
   const credentials = createTokenCredentials({
-    config: config.gateway,
-    token: await readToken(config.identity),
+    config: gateway,
+    token: await readToken(identity),
     clock: systemClock,
     random: Math.random,
     log: log.child({ part: 'enrol' }),

@@ -210,13 +210,16 @@ export const midiControlSchema = z.discriminatedUnion('type', [
 export const deviceSchema = z.strictObject({
   ...head,
   kind: z.literal('Device'),
-  gateway: z.strictObject({
-    url: z.url({ protocol: /^https$/ }).describe('Address of the gateway, https.'),
-    caPin: z
-      .string()
-      .regex(/^sha256:[0-9a-f]{64}$/, 'sha256:<64 hex digits>')
-      .describe('Pin of the gateway CA, as `surfaced enroll token` prints it.'),
-  }),
+  gateway: z
+    .strictObject({
+      url: z.url({ protocol: /^https$/ }).describe('Address of the gateway, https.'),
+      caPin: z
+        .string()
+        .regex(/^sha256:[0-9a-f]{64}$/, 'sha256:<64 hex digits>')
+        .describe('Pin of the gateway CA, as `surfaced enroll token` prints it.'),
+    })
+    .optional()
+    .describe('The gateway that this surface belongs to; only `surfaced demo --device` does without.'),
   identity: z
     .strictObject({
       token: z
@@ -228,7 +231,9 @@ export const deviceSchema = z.strictObject({
     })
     .refine((identity) => (identity.token === undefined) !== (identity.tokenFile === undefined), {
       message: 'give either token or tokenFile',
-    }),
+    })
+    .optional()
+    .describe('How the surface proves itself; only `surfaced demo --device` does without.'),
   panel: z.strictObject({
     preset: z
       .enum([
