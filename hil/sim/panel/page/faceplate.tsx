@@ -3,6 +3,7 @@ import type { PanelSpec } from '../../../../daemon/surface/types.ts';
 import type { Face } from '../messages.ts';
 import { Encoder } from './encoder.tsx';
 import { Fader } from './fader.tsx';
+import { type Journal, JournalDisplay } from './journal.tsx';
 import { ArmKey, Glyph, Key } from './key.tsx';
 import type { PanelLink, PanelView } from './link.ts';
 import { Legend, Matrix } from './matrix.tsx';
@@ -60,7 +61,6 @@ function Keys({ spec, face, link }: FaceProps) {
   const show = (name: string) => face.controls[name];
   return (
     <section class="keys" aria-label="Keys">
-      {arm && <ArmKey show={show(arm)} strips={face.strips} link={link} />}
       {undo && (
         <div class="key-cell undo">
           <Key control={undo} label="Undo the last command" show={show(undo)} link={link}>
@@ -96,12 +96,19 @@ function Keys({ spec, face, link }: FaceProps) {
           <p class="silk">{face.isLocked ? 'locked' : 'hold: lock'}</p>
         </div>
       )}
+      {arm && <ArmKey show={show(arm)} strips={face.strips} link={link} />}
     </section>
   );
 }
 
 /** The whole face of the panel. */
-export function Faceplate({ view, spec, face, link }: FaceProps & { view: PanelView }) {
+export function Faceplate({
+  view,
+  spec,
+  face,
+  link,
+  journal,
+}: FaceProps & { view: PanelView; journal: Journal }) {
   const channels = Math.max(
     ...(['fader', 'encoder'] as const).map((kind) => spec.controls.filter((c) => c.kind === kind).length),
   );
@@ -115,6 +122,7 @@ export function Faceplate({ view, spec, face, link }: FaceProps & { view: PanelV
       <div class="display">
         {spec.matrix && <Matrix face={face} width={spec.matrix.width} height={spec.matrix.height} />}
         <Legend />
+        <JournalDisplay journal={journal} />
       </div>
       <div class="channels">
         {Array.from({ length: channels }, (_, index) => (

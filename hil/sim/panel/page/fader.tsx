@@ -5,7 +5,7 @@ import type { ControlSpec, Strip } from '../../../../daemon/surface/types.ts';
 import type { ControlShow } from '../messages.ts';
 import { rgbOf } from './colour.ts';
 import type { PanelLink } from './link.ts';
-import { numberOf, placeOf, sentenceOf, ticksOf } from './words.ts';
+import { numberAt, numberOf, placeOf, sentenceOf, ticksOf } from './words.ts';
 
 /** The cap stays where the user put it for so long before a motor or another page may move it. */
 const graceMs = 180;
@@ -45,7 +45,7 @@ function Ladder({ strip }: { strip: Strip }) {
   const lights = Array.from({ length }, (_, light) => strip.min + (light * steps) / Math.max(1, length - 1));
   const wanted = numberOf(strip) ?? 0;
   return (
-    <div class="ladder" aria-hidden="true">
+    <div class="ladder" aria-hidden="true" style={{ '--count': length }}>
       {lights.map((value) => {
         // A light for zero replicas would be lit always.
         const isReady = strip.ready >= Math.max(value, 1);
@@ -72,22 +72,28 @@ function Scale({ strip }: { strip: Strip | undefined }) {
   );
 }
 
-/** Value that a key moves to, null for keys that do nothing; after WAI-ARIA's slider pattern. */
-function keyTarget(key: string, value: number, steps: number): number | null {
-  const at = Math.round(value * steps);
-  const page = Math.max(2, Math.round(steps / 5));
+/** An unbound fader still moves. */
+const unboundLimits = { min: 0, max: 20 };
+
+/** Place that a key moves to, null for keys that do nothing; after WAI-ARIA's slider pattern. */
+function keyTarget(key: string, place: number, limits: { min: number; max: number }): number | null {
+  const span = limits.max - limits.min;
+  const at = numberAt(place, limits);
+  // The surface takes a smaller part of a long scale for noise.
+  const step = Math.max(1, Math.ceil(span / 50));
+  const page = Math.max(2 * step, Math.round(span / 5));
   const targets: Readonly<Record<string, number>> = {
-    ArrowUp: at + 1,
-    ArrowRight: at + 1,
-    ArrowDown: at - 1,
-    ArrowLeft: at - 1,
+    ArrowUp: at + step,
+    ArrowRight: at + step,
+    ArrowDown: at - step,
+    ArrowLeft: at - step,
     PageUp: at + page,
     PageDown: at - page,
-    Home: 0,
-    End: steps,
+    Home: limits.min,
+    End: limits.max,
   };
   const target = targets[key];
-  return target === undefined ? null : Math.min(1, Math.max(0, target / steps));
+  return target === undefined ? null : placeOf(target, limits);
 }
 
 /** A fader that mouse, finger and keyboard move. */
@@ -98,7 +104,7 @@ export function Fader({ spec, strip, show, position, link }: FaderProps) {
   const dragOffset = useRef<number | null>(null);
   const isTouched = useRef(false);
   const value = grip ?? position;
-  const steps = strip ? Math.max(1, strip.max - strip.min) : 20;
+  const limits = strip ?? unboundLimits;
 
   const touch = (next: boolean) => {
     if (!spec.hasTouch || isTouched.current === next) return;
@@ -150,21 +156,21 @@ export function Fader({ spec, strip, show, position, link }: FaderProps) {
     onLostPointerCapture: end,
     onContextMenu: (event) => event.preventDefault(),
     onKeyDown(event) {
-      const target = keyTarget(event.key, value, steps);
+      const target = keyTarget(event.key, value, limits);
       if (target === null || event.altKey || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
       touch(true);
       moveTo(target);
     },
     onKeyUp(event) {
-      if (keyTarget(event.key, value, steps) !== null) end();
+      if (keyTarget(event.key, value, limits) !== null) end();
     },
     onBlur: end,
   };
 
   const desired = strip ? numberOf(strip) : null;
   const hint = strip?.hint ?? show?.hint ?? null;
-  const number = strip && Math.round(strip.min + value * steps);
+  const number = strip && numberAt(value, strip);
   return (
     <div
       class={`fader ${strip ? '' : 'unbound'} ${grip === null ? '' : 'gripped'}`}

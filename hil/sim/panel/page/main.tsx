@@ -1,6 +1,7 @@
 /** Entry of the demo panel's page. */
 import { render } from 'preact';
 import { Faceplate } from './faceplate.tsx';
+import { Journal } from './journal.tsx';
 import { PanelLink } from './link.ts';
 import { Overlay, Terminal } from './status.tsx';
 import './styles/bench.css';
@@ -14,19 +15,21 @@ import './styles/status.css';
 
 const root = document.getElementById('app')!;
 
+const journal = new Journal();
 let isDrawing = false;
 
 function draw(): void {
   isDrawing = false;
   const { view } = link;
+  journal.read(view.face?.strips ?? []);
   render(
     <>
       {/* What does not work cannot be reached either, by pointer, key or screen reader. */}
       <div class="bench" inert={view.connection !== 'open'}>
         {view.spec && view.face ? (
-          <Faceplate view={view} spec={view.spec} face={view.face} link={link} />
+          <Faceplate view={view} spec={view.spec} face={view.face} link={link} journal={journal} />
         ) : (
-          <p class="waiting">Connecting to the panel</p>
+          <p class="connecting">Connecting to the panel</p>
         )}
         <Terminal view={view} />
       </div>

@@ -28,14 +28,14 @@ export function Scribble({ strip, show }: { strip: Strip | undefined; show: Cont
         <span class="name">{strip.name}</span>
       </p>
       <p class="numbers">
-        <b>{strip.ready}</b>
+        <b>{strip.desired === null ? '–' : strip.ready}</b>
         <span>/{strip.desired ?? '?'}</span>
         {strip.wanted !== null && strip.wanted !== strip.desired && (
           <span class="wanted"> → {strip.wanted}</span>
         )}
         <span class="kind">{strip.kind}</span>
       </p>
-      <p class={`line ${line.tone}`}>{line.text}</p>
+      <p class={`line tone ${line.tone}`}>{line.text}</p>
     </div>
   );
 }

@@ -1,4 +1,5 @@
 /** What the page says in words and numbers about one strip; pure. */
+import { amountAt, travelOf } from '../../../../daemon/surface/scale.ts';
 import type { AckPhase, Guard, SlotCondition, Strip } from '../../../../daemon/surface/types.ts';
 
 /** How a line of text is meant. */
@@ -11,16 +12,17 @@ export interface Line {
   readonly full: string;
 }
 
-const phaseWords: Readonly<Record<AckPhase, readonly [tone: Tone, word: string]>> = {
-  received: ['busy', 'sent'],
-  accepted: ['busy', 'accepted'],
-  converged: ['good', 'done'],
-  blocked: ['bad', 'blocked'],
-  reverted: ['warn', 'reverted'],
-  stale: ['warn', 'out of date'],
-  expired: ['warn', 'expired'],
-  denied: ['bad', 'denied'],
-  'needs-arm': ['warn', 'needs arming'],
+/** The sign tells the ends apart without colour. */
+const phaseWords: Readonly<Record<AckPhase, readonly [tone: Tone, sign: string, word: string]>> = {
+  received: ['busy', '…', 'sent'],
+  accepted: ['busy', '…', 'accepted'],
+  converged: ['good', '✓', 'done'],
+  blocked: ['bad', '✕', 'blocked'],
+  reverted: ['warn', '↺', 'reverted'],
+  stale: ['warn', '!', 'out of date'],
+  expired: ['warn', '!', 'expired'],
+  denied: ['bad', '✕', 'denied'],
+  'needs-arm': ['warn', '!', 'needs arming'],
 };
 
 const conditionWords: Readonly<Record<SlotCondition['state'], readonly [tone: Tone, word: string]>> = {
@@ -44,8 +46,12 @@ const guardWords: Readonly<Record<Guard, string>> = {
 export const wordsOfGuards = (guards: readonly Guard[]): string =>
   guards.map((guard) => guardWords[guard]).join(', ');
 
-/** `CrashLoopBackOff` as words: `crash loop back off`. */
-const wordsOfCode = (code: string): string => code.replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase();
+/** `CrashLoopBackOff` as words that fit on a small display: `crash loop`. */
+const wordsOfCode = (code: string): string =>
+  code
+    .replace(/(?<=.)BackOff$/, '')
+    .replace(/([a-z])([A-Z])/g, '$1 $2')
+    .toLowerCase();
 
 const line = (tone: Tone, text: string, detail: string): Line => ({
   tone,
@@ -53,19 +59,24 @@ const line = (tone: Tone, text: string, detail: string): Line => ({
   full: detail === '' ? text : `${text}: ${detail}`,
 });
 
+/** What became of a command. */
+export function lineOfNotice({ phase, code, text }: NonNullable<Strip['notice']>): Line {
+  const [tone, sign, word] = phaseWords[phase];
+  // Where there is a reason, it says more than the phase; the sign and the colour say the phase.
+  const short = code === '' || phase === 'converged' ? word : wordsOfCode(code);
+  const isSaid = text.toLowerCase().startsWith(word);
+  return { tone, text: `${sign} ${short}`, full: isSaid ? text : `${word}: ${text}` };
+}
+
 /** The most urgent thing to say about a strip. */
 export function lineOf(strip: Strip): Line {
   if (strip.arming) {
     return line('warn', `hold ARM for ${strip.arming.want}`, wordsOfGuards(strip.arming.guards));
   }
-  if (strip.notice) {
-    const [tone, word] = phaseWords[strip.notice.phase];
-    const why = strip.notice.code === '' ? '' : ` · ${wordsOfCode(strip.notice.code)}`;
-    return line(tone, `${word}${why}`, strip.notice.text);
-  }
+  if (strip.notice) return lineOfNotice(strip.notice);
   if (strip.hint) {
-    const way = strip.hint === 'up' ? '▲ up' : '▼ down';
-    return line('warn', `${way} to take over`, '');
+    const way = strip.hint === 'up' ? '▲ move up' : '▼ move down';
+    return line('warn', way, `to ${numberOf(strip)}, where the fader takes over`);
   }
   if (strip.condition.state !== 'ok') {
     const [tone, word] = conditionWords[strip.condition.state];
@@ -90,13 +101,18 @@ export function sentenceOf(strip: Strip): string {
   return `${strip.name}: ${strip.ready} of ${desired} replicas ready${wanted}, ${lineOf(strip).full}`;
 }
 
-/** Where a number is on the way from least to most, 0..1. */
-export function placeOf(value: number, { min, max }: Pick<Strip, 'min' | 'max'>): number {
-  return max === min ? 0 : Math.min(1, Math.max(0, (value - min) / (max - min)));
-}
+type Limits = Pick<Strip, 'min' | 'max'>;
+
+/** Where a control stands for a number, 0..1; the surface's own scale, so that marks and motors agree. */
+export const placeOf = (count: number, { min, max }: Limits): number =>
+  travelOf({ min, max, step: 1 }, count);
+
+/** The number at a place. */
+export const numberAt = (place: number, { min, max }: Limits): number =>
+  Math.round(amountAt({ min, max, step: 1 }, place));
 
 /** The numbers printed beside a fader: both ends and round ones between, at most about nine. */
-export function ticksOf({ min, max }: Pick<Strip, 'min' | 'max'>): number[] {
+export function ticksOf({ min, max }: Limits): number[] {
   const strides = [1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000, 2000, 5000, 10_000, 20_000];
   const stride = strides.find((candidate) => (max - min) / candidate <= 8) ?? max - min;
   const ticks = [min];
