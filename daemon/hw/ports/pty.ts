@@ -4,8 +4,7 @@ import { close, constants, open } from 'node:fs';
 import { ReadStream } from 'node:tty';
 import { promisify } from 'node:util';
 import { SurfacedError } from '../../errors.ts';
-import type { Port, PortHandlers } from './port.ts';
-import { StreamPort } from './stream-port.ts';
+import { flushOrTimeout, type Port, type PortHandlers } from './port.ts';
 
 const closeDescriptor = promisify(close);
 
@@ -19,12 +18,7 @@ export async function openPty(path: string, handlers: PortHandlers): Promise<Por
     await makeRaw(descriptor);
     // A tty.ReadStream is a whole socket that writes too, without blocking; tty.WriteStream would block.
     const stream = new ReadStream(descriptor);
-    const end = async () => {
-      if (stream.closed) return;
-      stream.destroy();
-      await once(stream, 'close');
-    };
-    return new StreamPort({ path, stream, bytesPerSecond: null, end }, handlers);
+    return new TerminalPort({ path, stream }, handlers);
   } catch (cause) {
     if (descriptor !== null) await closeDescriptor(descriptor);
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -37,4 +31,53 @@ async function makeRaw(descriptor: number): Promise<void> {
   const stty = spawn('stty', ['raw', '-echo'], { stdio: [descriptor, 'ignore', 'ignore'] });
   const [code] = await once(stty, 'close');
   if (code !== 0) throw new Error('it is not a terminal that stty can set to raw mode');
+}
+
+class TerminalPort implements Port {
+  /** A pseudo-terminal has no line. */
+  readonly bytesPerSecond = null;
+  readonly #stream: ReadStream;
+  #closing: Promise<void> | null = null;
+  #isGone = false;
+
+  constructor(opened: { readonly path: string; readonly stream: ReadStream }, handlers: PortHandlers) {
+    const { path, stream } = opened;
+    this.#stream = stream;
+    const lose = (cause: unknown) => {
+      if (this.#isGone) return;
+      this.#isGone = true;
+      if (this.#closing === null) {
+        handlers.onClosed(new SurfacedError('E_HW_PORT_LOST', `${path} was closed`, { cause }));
+      }
+    };
+    stream.on('data', (bytes: Uint8Array) => {
+      if (this.#closing === null) handlers.onData(bytes);
+    });
+    stream.on('error', lose);
+    stream.on('end', lose);
+    stream.on('close', lose);
+  }
+
+  get pendingBytes(): number {
+    return this.#stream.writableLength;
+  }
+
+  write(bytes: Uint8Array): void {
+    if (!this.#isGone && this.#closing === null) this.#stream.write(bytes);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (!this.#isGone) {
+      // An empty write completes after all before it, also when the stream fails meanwhile.
+      await flushOrTimeout(new Promise((resolve) => this.#stream.write(Buffer.alloc(0), () => resolve())));
+    }
+    if (this.#stream.closed) return;
+    this.#stream.destroy();
+    await once(this.#stream, 'close');
+  }
 }
