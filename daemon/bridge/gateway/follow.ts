@@ -49,7 +49,8 @@ export class Follower {
   #hasSeen = false;
   #progress = '';
   #progressAt: number;
-  #trouble: { reason: string; since: number } | null = null;
+  /** Since when something has been wrong without a break; what it is may change, as between two crashes. */
+  #troubleSince: number | null = null;
   #events: readonly WarningEvent[] = [];
   #eventsSince = 0;
 
@@ -74,7 +75,7 @@ export class Follower {
     const lastsMs = now - acceptedAt;
     if (problem?.state === 'missing')
       return ended('reverted', 'TargetDeleted', 'The target was deleted.', null);
-    if (!target || problem) {
+    if (!target || problem?.state === 'unreachable') {
       if (lastsMs >= followTimes.longestMs)
         return ended(
           'expired',
@@ -116,10 +117,9 @@ export class Follower {
       this.#progressAt = now;
     }
     const trouble = troubleOf(snapshot) ?? troubleOfEvents(this.#events, this.#eventsSince);
-    if (!trouble) this.#trouble = null;
-    else if (this.#trouble?.reason !== trouble.reason) this.#trouble = { reason: trouble.reason, since: now };
-    if (trouble && this.#trouble) {
-      const leftMs = this.#trouble.since + trouble.settleMs - now;
+    this.#troubleSince = trouble ? (this.#troubleSince ?? now) : null;
+    if (trouble && this.#troubleSince !== null) {
+      const leftMs = this.#troubleSince + trouble.settleMs - now;
       if (leftMs <= 0) return blocked(trouble, want);
       return { type: 'wait', inMs: leftMs, asksEvents: false };
     }

@@ -57,13 +57,14 @@ export async function setScale(request: ScaleRequest, tools: ScaleTools): Promis
   const limitMs = (): number => remainingMs() + (mayHaveActed ? 2 * graceMs : 0);
   const jitter = (delayMs: number): number => delayMs * (0.5 + random());
   const tooLate = (): End =>
-    endOf(
-      'expired',
-      'ApiUnavailable',
-      mayHaveActed
-        ? `Whether it was done is not known. ${lastFailure}`
-        : `The API server did not answer in time. ${lastFailure}`,
-    );
+    mayHaveActed
+      ? endOf('expired', 'AnswerLost', `Whether it was done is not known. ${lastFailure}`)
+      : endOf('expired', 'ApiUnavailable', `The API server did not answer in time. ${lastFailure}`);
+  /** The number is neither what was seen nor, after a PUT without an answer, what was wanted. */
+  const changed = (now: number): End =>
+    mayHaveActed
+      ? endOf('expired', 'AnswerLost', `Whether it was done is not known; it is ${now} now.`, now)
+      : endOf('stale', 'NumberChanged', `It is ${now} now, not ${saw} any more.`, now);
   /** Waits and says whether there is still time for another try. */
   const wait = async (delayMs: number): Promise<boolean> => {
     if (delayMs >= limitMs()) return false;
@@ -97,15 +98,7 @@ export async function setScale(request: ScaleRequest, tools: ScaleTools): Promis
     if (request.uid !== scale.uid)
       return { end: endOf('stale', 'Replaced', 'The target was deleted and made anew.', scale.replicas) };
     if (mayHaveActed && scale.replicas === want) return { scale };
-    if (scale.replicas !== saw)
-      return {
-        end: endOf(
-          'stale',
-          'NumberChanged',
-          `It is ${scale.replicas} now, not ${saw} any more.`,
-          scale.replicas,
-        ),
-      };
+    if (scale.replicas !== saw) return { end: changed(scale.replicas) };
     const end = request.refuse(scale);
     if (end) return { end };
     if (signal.aborted || remainingMs() <= 0) return { end: tooLate() };

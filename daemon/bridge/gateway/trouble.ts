@@ -26,7 +26,10 @@ const podTroubles: ReadonlyMap<string, { words: string; settleMs: number }> = ne
   ['CreateContainerError', { words: 'cannot be made', settleMs: defaultSettleMs }],
   ['RunContainerError', { words: 'cannot be started', settleMs: defaultSettleMs }],
   ['OOMKilled', { words: 'run out of memory', settleMs: defaultSettleMs }],
-  ['Evicted', { words: 'were evicted by their node', settleMs: defaultSettleMs }],
+  ['StartError', { words: 'cannot be started', settleMs: defaultSettleMs }],
+  ['ContainerCannotRun', { words: 'cannot be started', settleMs: defaultSettleMs }],
+  // One crash may be a service that came up before what it needs.
+  ['Error', { words: 'crash', settleMs: 10_000 }],
   // A cluster autoscaler may be adding a node.
   ['Unschedulable', { words: 'find no node', settleMs: 15_000 }],
 ]);
