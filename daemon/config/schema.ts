@@ -42,7 +42,7 @@ export const bindingSchema = z
   .strictObject({
     control: controlName,
     bank: z.int().min(0).max(63).default(0).describe('Bank that this binding is on; 0 is the first.'),
-    target: targetSchema,
+    target: targetSchema.describe('What the control scales.'),
     name: z
       .string()
       .min(1)
@@ -80,25 +80,32 @@ export const bindingSchema = z
 
 export const controlSurfaceSchema = z.strictObject({
   ...head,
-  kind: z.literal('ControlSurface'),
-  metadata: z.strictObject({ name }),
-  spec: z.strictObject({
-    tpm: z
-      .strictObject({ ekSha256: z.string().regex(/^[0-9a-f]{64}$/, 'SHA-256 in hex') })
-      .optional()
-      .describe('TPM that this surface is; set by approval.'),
-    policy: z.string().max(63).optional().describe('Reference values that its evidence must match.'),
-    isRevoked: z
-      .boolean()
-      .default(false)
-      .describe('True ends every session of this surface and lets none begin.'),
-    bindings: z.array(bindingSchema).max(64).default([]).describe('What each control is bound to.'),
-  }),
+  kind: z.literal('ControlSurface').describe('What this file describes.'),
+  metadata: z.strictObject({ name }).describe('Which surface this is about.'),
+  spec: z
+    .strictObject({
+      tpm: z
+        .strictObject({
+          ekSha256: z
+            .string()
+            .regex(/^[0-9a-f]{64}$/, 'SHA-256 in hex')
+            .describe('SHA-256 of the public endorsement key, hex.'),
+        })
+        .optional()
+        .describe('TPM that this surface is; set by approval.'),
+      policy: z.string().max(63).optional().describe('Reference values that its evidence must match.'),
+      isRevoked: z
+        .boolean()
+        .default(false)
+        .describe('True ends every session of this surface and lets none begin.'),
+      bindings: z.array(bindingSchema).max(64).default([]).describe('What each control is bound to.'),
+    })
+    .describe('Who may act, and on what.'),
 });
 
 export const gatewaySchema = z.strictObject({
   ...head,
-  kind: z.literal('Gateway'),
+  kind: z.literal('Gateway').describe('What this file describes.'),
   site: name.default('site').describe('Site: first part of all topics.'),
   name: name.default('gateway').describe('Name of this gateway on the wire.'),
   stateDir: z.string().min(1).describe('Folder for the CA, tokens and enrolment state; made with mode 0700.'),
@@ -163,7 +170,7 @@ export const gatewaySchema = z.strictObject({
     .prefault({})
     .describe('The Kubernetes API server.'),
   health: z.strictObject({ listen }).optional().describe('Plain HTTP endpoint for /healthz; left out: none.'),
-  log: z.strictObject({ level: logLevel }).prefault({}),
+  log: z.strictObject({ level: logLevel }).prefault({}).describe('Logging, to stderr.'),
 });
 
 const midiEncoding = z
@@ -176,40 +183,40 @@ const channel = z.int().min(1).max(16).default(1).describe('MIDI channel, 1 to 1
 export const midiControlSchema = z.discriminatedUnion('type', [
   z.strictObject({
     name: controlName,
-    type: z.literal('fader'),
+    type: z.literal('fader').describe('An absolute position on a CC.'),
     channel,
-    cc: byte7,
+    cc: byte7.describe('CC of the position; its high 7 bits with ccLsb.'),
     ccLsb: byte7.optional().describe('CC with the low 7 bits, for 14-bit faders.'),
   }),
   z.strictObject({
     name: controlName,
-    type: z.literal('pitch-bend-fader'),
+    type: z.literal('pitch-bend-fader').describe('An absolute position on pitch bend.'),
     channel,
-    touchNote: byte7.optional(),
-    hasMotor: z.boolean().default(false),
+    touchNote: byte7.optional().describe('Note that says whether it is touched.'),
+    hasMotor: z.boolean().default(false).describe('It follows pitch bend sent to it.'),
   }),
   z.strictObject({
     name: controlName,
-    type: z.literal('encoder'),
+    type: z.literal('encoder').describe('Relative turns on a CC.'),
     channel,
-    cc: byte7,
+    cc: byte7.describe('CC of the turns.'),
     encoding: midiEncoding,
-    pushNote: byte7.optional(),
-    ringCc: byte7.optional(),
+    pushNote: byte7.optional().describe('Note of the push button under it.'),
+    ringCc: byte7.optional().describe('CC that sets the ring of lights around it.'),
   }),
   z.strictObject({
     name: controlName,
-    type: z.literal('button'),
+    type: z.literal('button').describe('A button on a note or a CC.'),
     channel,
-    note: byte7.optional(),
-    cc: byte7.optional(),
-    hasLight: z.boolean().default(false),
+    note: byte7.optional().describe('Note of the button.'),
+    cc: byte7.optional().describe('CC of the button, when it has no note.'),
+    hasLight: z.boolean().default(false).describe('A light in it is set by the same message.'),
   }),
 ]);
 
 export const deviceSchema = z.strictObject({
   ...head,
-  kind: z.literal('Device'),
+  kind: z.literal('Device').describe('What this file describes.'),
   gateway: z
     .strictObject({
       url: z.url({ protocol: /^https$/ }).describe('Address of the gateway, https.'),
@@ -234,47 +241,54 @@ export const deviceSchema = z.strictObject({
     })
     .optional()
     .describe('How the surface proves itself; only `surfaced demo --device` does without.'),
-  panel: z.strictObject({
-    preset: z
-      .enum([
-        'launchpad-mini-mk3',
-        'launchpad-x',
-        'nanokontrol2',
-        'mackie-control',
-        'x-touch-mini',
-        'generic-midi',
-      ])
-      .describe('Which panel this is.'),
-    port: z
-      .discriminatedUnion('type', [
-        z.strictObject({
-          type: z.literal('raw-midi'),
-          path: z.string().min(1).describe('ALSA raw device, e.g. /dev/snd/midiC1D1.'),
-        }),
-        z.strictObject({
-          type: z.literal('serial'),
-          path: z.string().min(1),
-          baudRate: z.int().min(300).max(4_000_000).default(31_250),
-        }),
-        z.strictObject({
-          type: z.literal('pty'),
-          path: z.string().min(1).describe('Pseudo-terminal, for rigs and bridges.'),
-        }),
-      ])
-      .describe('Where the panel is plugged in.'),
-    controls: z.array(midiControlSchema).max(64).optional().describe('The map of a generic-midi panel.'),
-    roles: z
-      .strictObject({
-        arm: controlName.optional(),
-        undo: controlName.optional(),
-        bankNext: controlName.optional(),
-        bankPrevious: controlName.optional(),
-        lock: controlName.optional(),
-      })
-      .optional()
-      .describe('Controls that act on the whole surface; the preset has its own.'),
-    brightness: z.number().min(0.05).max(1).default(0.6).describe('Brightness of the lights, 0.05 to 1.'),
-  }),
+  panel: z
+    .strictObject({
+      preset: z
+        .enum([
+          'launchpad-mini-mk3',
+          'launchpad-x',
+          'nanokontrol2',
+          'mackie-control',
+          'x-touch-mini',
+          'generic-midi',
+        ])
+        .describe('Which panel this is.'),
+      port: z
+        .discriminatedUnion('type', [
+          z.strictObject({
+            type: z.literal('raw-midi').describe('An ALSA raw MIDI device.'),
+            path: z.string().min(1).describe('ALSA raw device, e.g. /dev/snd/midiC1D1.'),
+          }),
+          z.strictObject({
+            type: z.literal('serial').describe('A serial port.'),
+            path: z.string().min(1).describe('The port, e.g. /dev/serial0.'),
+            baudRate: z
+              .int()
+              .min(300)
+              .max(4_000_000)
+              .default(31_250)
+              .describe('Speed, baud; MIDI over a DIN socket has 31250.'),
+          }),
+          z.strictObject({
+            type: z.literal('pty').describe('A pseudo-terminal.'),
+            path: z.string().min(1).describe('Pseudo-terminal, for rigs and bridges.'),
+          }),
+        ])
+        .describe('Where the panel is plugged in.'),
+      controls: z.array(midiControlSchema).max(64).optional().describe('The map of a generic-midi panel.'),
+      roles: z
+        .strictObject({
+          arm: controlName.optional(),
+          undo: controlName.optional(),
+          bankNext: controlName.optional(),
+          bankPrevious: controlName.optional(),
+          lock: controlName.optional(),
+        })
+        .optional()
+        .describe('Controls that act on the whole surface; the preset has its own.'),
+      brightness: z.number().min(0.05).max(1).default(0.6).describe('Brightness of the lights, 0.05 to 1.'),
+    })
+    .describe('The panel.'),
   surface: z
     .strictObject({
       isLockedAtStart: z
@@ -300,9 +314,10 @@ export const deviceSchema = z.strictObject({
         .default(500)
         .describe('A moving value is sent this often at the latest, milliseconds.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('How the surface behaves.'),
   health: z.strictObject({ listen }).optional().describe('Plain HTTP endpoint for /healthz; left out: none.'),
-  log: z.strictObject({ level: logLevel }).prefault({}),
+  log: z.strictObject({ level: logLevel }).prefault({}).describe('Logging, to stderr.'),
 });
 
 export type TargetRef = Readonly<z.infer<typeof targetSchema>>;
