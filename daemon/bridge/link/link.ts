@@ -1,0 +1,343 @@
+/**
+ * The Pi's end of the relay: turns what comes from the gateway into inputs of the surface, and intents into
+ * commands. What cannot be sent now is never sent: it gets its end here and at once.
+ */
+import type { CredentialSource, Credentials } from '../../attest/types.ts';
+import type { Clock } from '../../clock.ts';
+import type { PartHealth } from '../../health.ts';
+import type { Log } from '../../log.ts';
+import type { Ack, ControlSpec, Intent, LinkState, SurfaceInput } from '../../surface/types.ts';
+import {
+  ackMessage,
+  type CtlMessage,
+  ctlMessage,
+  type Decoded,
+  decode,
+  gatewayStatusMessage,
+  slotMessage,
+} from '../wire/messages.ts';
+import { parseTopic, type UpLeaf, upTopic } from '../wire/topics.ts';
+import { Commands, localEnd } from './commands.ts';
+import { GatewayWatch } from './gateway-watch.ts';
+import { Inbox } from './inbox.ts';
+import { encodeBirth, encodeCommand, encodeStatus, encodeTele } from './outgoing.ts';
+import { defaultTiming, type LinkTiming } from './timing.ts';
+import { type Line, Uplink } from './uplink.ts';
+
+export interface LinkOptions {
+  readonly credentials: CredentialSource;
+  /** What the birth message says of this surface. */
+  readonly birth: {
+    readonly model: string;
+    readonly firmware: string;
+    readonly controls: readonly Pick<ControlSpec, 'name' | 'kind'>[];
+  };
+  readonly clock: Clock;
+  readonly log: Log;
+  /** 0 up to 1, for jitter. */
+  readonly random: () => number;
+  readonly timing?: Partial<LinkTiming>;
+}
+
+/** What the link does now, for health and status pages. */
+export interface LinkStatus {
+  readonly state: LinkState;
+  readonly detail: string;
+  readonly isAttested: boolean;
+  readonly session: string | null;
+  readonly gatewaySession: string | null;
+  /** Attempts in a row that brought nothing lasting. */
+  readonly attempts: number;
+  readonly commandsUnderWay: number;
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+export interface Link {
+  /** Connects and stays connected until the signal fires or `stop`. */
+  start(signal: AbortSignal): void;
+  /** One listener; it may call `send`. */
+  onInput(listener: (input: SurfaceInput) => void): void;
+  /** Sends now, or answers `expired`; every intent gets exactly one end. */
+  send(intent: Intent): void;
+  readonly state: LinkState;
+  status(): LinkStatus;
+  health(): PartHealth;
+  /** Says good-bye to the gateway and ends; may be called twice. */
+  stop(): Promise<void>;
+}
+
+type LinkInput = Extract<SurfaceInput, { type: 'link' }>;
+
+/** Makes a link; it does nothing before `start`. */
+export const createLink = (options: LinkOptions): Link => new MqttLink(options);
+
+class MqttLink implements Link {
+  readonly #options: LinkOptions;
+  readonly #timing: LinkTiming;
+  readonly #uplink: Uplink;
+  readonly #watch: GatewayWatch;
+  readonly #commands: Commands;
+  readonly #inbox = new Inbox();
+  readonly #counters = { connects: 0, losses: 0, commands: 0, acks: 0, slots: 0, bad: 0, dropped: 0 };
+  readonly #badSeen = new Set<string>();
+  #listener: (input: SurfaceInput) => void = () => {};
+  /** By the certificate, and by what the gateway says of it. */
+  #trust = { isCertified: false, isTokenOnly: false };
+  #shown: LinkInput | null = null;
+  #statusSeq = 0;
+  #heardAt = 0;
+  #teleAt = 0;
+  #tick: NodeJS.Timeout | null = null;
+  #isStarted = false;
+  #stopped: Promise<void> | null = null;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.#timing = { ...defaultTiming, ...options.timing };
+    this.#watch = new GatewayWatch(this.#timing.beatIntervalMs);
+    this.#commands = new Commands(this.#timing);
+    this.#uplink = new Uplink({
+      ...options,
+      timing: this.#timing,
+      will: (session) => this.#status(session, 'offline'),
+      onOpening: () => {
+        this.#watch.awaitBeat();
+        this.#inbox.restart();
+      },
+      onMessage: (credentials, topic, payload, isRetained) =>
+        this.#take(credentials, topic, payload, isRetained),
+      onLine: (line) => this.#announce(line),
+      onLost: () => {
+        this.#counters.losses += 1;
+        this.#commands.connectionLost(this.#now());
+        this.#show();
+      },
+      onProblem: () => this.#show(),
+    });
+  }
+
+  start(signal: AbortSignal): void {
+    if (this.#isStarted || this.#stopped !== null || signal.aborted) return;
+    this.#isStarted = true;
+    signal.addEventListener('abort', () => void this.stop(), { once: true });
+    this.#teleAt = this.#now();
+    this.#tick = setInterval(() => this.#onTick(), this.#timing.tickMs);
+    this.#show();
+    this.#uplink.start();
+  }
+
+  onInput(listener: (input: SurfaceInput) => void): void {
+    this.#listener = listener;
+  }
+
+  stop(): Promise<void> {
+    if (this.#tick !== null) clearInterval(this.#tick);
+    this.#stopped ??= this.#uplink.stop((session) => this.#status(session, 'offline'));
+    return this.#stopped;
+  }
+
+  get state(): LinkState {
+    return this.#current().state;
+  }
+
+  status(): LinkStatus {
+    const { state, detail, isAttested } = this.#current();
+    return {
+      state,
+      detail,
+      isAttested,
+      session: this.#uplink.line?.session ?? null,
+      gatewaySession: this.#watch.session,
+      attempts: this.#uplink.attempts,
+      commandsUnderWay: this.#commands.size,
+      counters: { ...this.#counters },
+    };
+  }
+
+  health(): PartHealth {
+    const { state, detail } = this.#current();
+    return { ok: state === 'online', detail: detail || state };
+  }
+
+  send(intent: Intent): void {
+    const at = this.#now();
+    const { line } = this.#uplink;
+    const issuedAt = this.#watch.time(at);
+    const { state, detail } = this.#current();
+    if (line === null || issuedAt === null || state !== 'online') {
+      this.#counters.dropped += 1;
+      const ack = localEnd(intent.seq, 'NotConnected', detail || 'No connection to the gateway.');
+      // Later, because the surface is still busy with what made the intent.
+      queueMicrotask(() => this.#tell([ack]));
+      return;
+    }
+    const { ttlMs } = this.#timing;
+    const id = `${line.session}-${intent.seq}`;
+    this.#counters.commands += 1;
+    this.#commands.sent(id, intent.seq, ttlMs, at);
+    this.#publish(line, 'cmd', encodeCommand(id, intent, issuedAt, ttlMs), { qos: 1, isRetained: false });
+  }
+
+  // ---------------------------------------------------------------- to the gateway
+
+  #publish(line: Line, leaf: UpLeaf, payload: Buffer, options: { qos: 0 | 1; isRetained: boolean }): void {
+    const { site, surface } = line.credentials;
+    line.connection.publish(upTopic(site, surface, leaf), payload, options);
+  }
+
+  #announce(line: Line): void {
+    this.#counters.connects += 1;
+    this.#heardAt = this.#now();
+    this.#trust = { ...this.#trust, isCertified: line.credentials.trust === 'tpm' };
+    this.#publish(line, 'status', this.#status(line.session, 'online'), { qos: 1, isRetained: true });
+    this.#giveBirth(line);
+    this.#show();
+  }
+
+  #giveBirth(line: Line): void {
+    const isSynced = this.#watch.time(this.#now()) !== null;
+    const payload = encodeBirth(line.session, this.#options.birth, this.#unixMs(), isSynced);
+    this.#publish(line, 'birth', payload, { qos: 1, isRetained: true });
+  }
+
+  #status(session: string, state: 'online' | 'offline'): Buffer {
+    this.#statusSeq += 1;
+    return encodeStatus(session, state, this.#statusSeq, this.#unixMs());
+  }
+
+  // ---------------------------------------------------------------- from the gateway
+
+  #take(credentials: Credentials, topic: string, payload: Buffer, isRetained: boolean): void {
+    const at = this.#now();
+    this.#heardAt = at;
+    // A cleared retained message says nothing.
+    if (payload.length === 0) return;
+    const address = parseTopic(topic);
+    const isForUs =
+      address?.site === credentials.site &&
+      (address.direction === 'gateway' ||
+        (address.direction === 'down' && address.surface === credentials.surface));
+    if (!isForUs) {
+      this.#bad('topic', 'not a topic for this surface');
+      return;
+    }
+    const read = <T>(decoded: Decoded<T>, use: (message: T) => void): void => {
+      if (decoded.ok) use(decoded.message);
+      else this.#bad(address.leaf, decoded.problem);
+    };
+    switch (address.leaf) {
+      case 'slot':
+        read(decode(slotMessage, payload), (message) => {
+          const view = this.#inbox.slot(address.slot, message, isRetained);
+          if (view === null) return;
+          this.#counters.slots += 1;
+          this.#listener({ type: 'slot', slot: address.slot, view });
+        });
+        break;
+      case 'ctl':
+        read(decode(ctlMessage, payload), (message) => this.#control(message));
+        break;
+      case 'ack':
+        read(decode(ackMessage, payload), (message) => {
+          const ack = this.#commands.answered(message, at);
+          if (ack !== null) this.#tell([ack]);
+        });
+        break;
+      case 'status':
+        read(decode(gatewayStatusMessage, payload), (message) => {
+          if (this.#watch.take(message, isRetained, at)) {
+            this.#inbox.restart();
+            this.#tell(this.#commands.gatewayChanged());
+          }
+          this.#show();
+        });
+        break;
+      default:
+        // up/ leaves, which are not for us.
+        break;
+    }
+  }
+
+  #control(message: CtlMessage): void {
+    switch (message.type) {
+      case 'rebirth':
+        if (this.#uplink.line !== null) this.#giveBirth(this.#uplink.line);
+        break;
+      case 'renew':
+        this.#options.log.info({ reason: message.reason }, 'gateway asks for a new certificate');
+        this.#options.credentials.renew();
+        break;
+      case 'bindings': {
+        const all = this.#inbox.bindings(message);
+        if (all === null) break;
+        this.#trust = { ...this.#trust, isTokenOnly: all.trust === 'token' };
+        if (all.isChanged) this.#listener({ type: 'bindings', bindings: all.bindings });
+        this.#show();
+        break;
+      }
+    }
+  }
+
+  #tell(acks: readonly Ack[]): void {
+    for (const ack of acks) {
+      this.#counters.acks += 1;
+      this.#listener({ type: 'ack', ack });
+    }
+  }
+
+  #bad(what: string, problem: string): void {
+    this.#counters.bad += 1;
+    if (this.#badSeen.has(what)) return;
+    this.#badSeen.add(what);
+    this.#options.log.warn({ what, problem }, 'message refused; more of the kind are only counted');
+  }
+
+  // ---------------------------------------------------------------- state
+
+  #now(): number {
+    return this.#options.clock.monotonic();
+  }
+
+  /** By the gateway's clock if it is known: a Pi has none of its own that survives a power cut. */
+  #unixMs(): number {
+    return this.#watch.time(this.#now()) ?? Math.max(0, Math.round(this.#options.clock.now()));
+  }
+
+  #current(): LinkInput {
+    const { isUp } = this.#uplink;
+    const problem = isUp ? this.#watch.problem(this.#now()) : this.#uplink.problem;
+    const { isCertified, isTokenOnly } = this.#trust;
+    return {
+      type: 'link',
+      state: isUp ? (problem === null ? 'online' : 'stale') : 'offline',
+      detail: problem ?? '',
+      isAttested: isCertified && !isTokenOnly,
+    };
+  }
+
+  /** Tells the surface when something is different. */
+  #show(): void {
+    const next = this.#current();
+    const last = this.#shown;
+    const isSame =
+      last?.state === next.state && last.detail === next.detail && last.isAttested === next.isAttested;
+    if (isSame || this.#stopped !== null) return;
+    this.#shown = next;
+    this.#listener(next);
+  }
+
+  #onTick(): void {
+    const at = this.#now();
+    this.#tell(this.#commands.due(at));
+    this.#show();
+    const { line } = this.#uplink;
+    if (line === null) return;
+    if (at - this.#heardAt > this.#timing.silenceMs) {
+      this.#uplink.giveUp('nothing heard for too long');
+      return;
+    }
+    if (at - this.#teleAt < this.#timing.teleIntervalMs) return;
+    this.#teleAt = at;
+    this.#publish(line, 'tele', encodeTele(this.#unixMs(), this.#counters), { qos: 0, isRetained: false });
+  }
+}

@@ -1,0 +1,66 @@
+/** What a surface says, as payloads that fit the wire. Pure. */
+import type { ControlSpec, Intent } from '../../surface/types.ts';
+import {
+  type BirthMessage,
+  type CommandMessage,
+  encode,
+  maxMessageBytes,
+  type StatusMessage,
+  type TeleMessage,
+} from '../wire/messages.ts';
+import { wireVersion } from '../wire/topics.ts';
+
+/** Most controls that a birth message names, as its schema has it. */
+const maxControls = 64;
+
+export function encodeStatus(session: string, state: 'online' | 'offline', seq: number, at: number): Buffer {
+  const message: StatusMessage = { v: wireVersion, state, session, seq, at };
+  return encode(message);
+}
+
+/** The birth, with as many controls as fit: 64 with long names are more than 4 KiB. */
+export function encodeBirth(
+  session: string,
+  birth: {
+    readonly model: string;
+    readonly firmware: string;
+    readonly controls: readonly Pick<ControlSpec, 'name' | 'kind'>[];
+  },
+  at: number,
+  isSynced: boolean,
+): Buffer {
+  const controls = birth.controls.slice(0, maxControls).map(({ name, kind }) => ({ name, kind }));
+  for (;;) {
+    const message: BirthMessage = {
+      v: wireVersion,
+      session,
+      at,
+      model: birth.model.slice(0, 64),
+      firmware: birth.firmware.slice(0, 64),
+      controls,
+      clock: isSynced ? 'synced' : 'unset',
+    };
+    if (Buffer.byteLength(JSON.stringify(message)) <= maxMessageBytes) return encode(message);
+    controls.pop();
+  }
+}
+
+export function encodeCommand(id: string, intent: Intent, issuedAt: number, ttlMs: number): Buffer {
+  const { slot, want, saw, arm } = intent;
+  const message: CommandMessage = {
+    v: wireVersion,
+    id,
+    slot,
+    want,
+    saw,
+    issuedAt,
+    ttlMs,
+    ...(arm.length > 0 ? { arm: [...arm] } : {}),
+  };
+  return encode(message);
+}
+
+export function encodeTele(at: number, counters: Readonly<Record<string, number>>): Buffer {
+  const message: TeleMessage = { v: wireVersion, at, counters: { ...counters } };
+  return encode(message);
+}
