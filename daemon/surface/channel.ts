@@ -239,8 +239,10 @@ export class Channel {
     if (ack.phase === 'accepted') return done;
     this.#notice = noticeOf(ack, at);
     const isIdle = this.#move === null && this.#pads.count === null;
-    if (ack.phase === 'needs-arm' && wasInFlight && isIdle && !isChanged) {
-      const { want, saw, purpose } = command;
+    const { want, saw, purpose } = command;
+    // Meanwhile the binding may have been narrowed, or somebody else may have set the very number.
+    const isOpen = clamp(this.limits, want) === want && want !== this.desired.value;
+    if (ack.phase === 'needs-arm' && wasInFlight && isIdle && !isChanged && isOpen) {
       return {
         kind: 'needs-arm',
         due: { want, saw: this.desired.value ?? saw, purpose },
