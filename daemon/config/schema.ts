@@ -278,11 +278,11 @@ export const deviceSchema = z.strictObject({
       controls: z.array(midiControlSchema).max(64).optional().describe('The map of a generic-midi panel.'),
       roles: z
         .strictObject({
-          arm: controlName.optional(),
-          undo: controlName.optional(),
-          bankNext: controlName.optional(),
-          bankPrevious: controlName.optional(),
-          lock: controlName.optional(),
+          arm: controlName.optional().describe('Control that is held to confirm what is risky.'),
+          undo: controlName.optional().describe('Control that takes the last command back.'),
+          bankNext: controlName.optional().describe('Control that shows the next bank.'),
+          bankPrevious: controlName.optional().describe('Control that shows the previous bank.'),
+          lock: controlName.optional().describe('Control whose long press locks and unlocks.'),
         })
         .optional()
         .describe('Controls that act on the whole surface; the preset has its own.'),
