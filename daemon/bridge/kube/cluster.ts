@@ -73,11 +73,14 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
 
   client.onNoAnswer = () => health.hint();
   await health.first(signal);
-  let wasHealthy = health.state.isHealthy;
+  let awaySince: number | null = health.state.isHealthy ? null : clock.monotonic();
   health.onChange(() => {
-    const isBack = health.state.isHealthy && !wasHealthy;
-    wasHealthy = health.state.isHealthy;
-    if (isBack) for (const waiting of [...reflectors.values, ...targets.values]) waiting.resume();
+    if (!health.state.isHealthy) awaySince ??= clock.monotonic();
+    else if (awaySince !== null) {
+      for (const reflector of reflectors.values) reflector.resume(awaySince);
+      for (const target of targets.values) target.resume();
+      awaySince = null;
+    }
     for (const target of targets.values) target.changed();
   });
   const probing = health.run(signal);

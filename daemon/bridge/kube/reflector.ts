@@ -48,6 +48,8 @@ export class Reflector<Item> {
   /** Where the next watch begins; empty: list first. */
   #resourceVersion = '';
   #watching: Deadline | null = null;
+  /** When the present watch was answered, monotonic milliseconds. */
+  #openedAt = Number.NEGATIVE_INFINITY;
   #isResuming = false;
   #failures = 0;
   readonly #done: Promise<void>;
@@ -79,8 +81,13 @@ export class Reflector<Item> {
     return () => this.#listeners.delete(listener);
   }
 
-  /** After an outage: ends a pause and opens the watch anew, for it may hang on a connection that is no more. */
-  resume(): void {
+  /**
+   * After an outage: ends a pause and opens anew a watch from before, for it may hang on a connection that is
+   * no more.
+   * @param awaySince monotonic milliseconds
+   */
+  resume(awaySince: number): void {
+    if (this.#watching !== null && this.#openedAt > awaySince) return;
     this.#isResuming = true;
     this.#failures = 0;
     this.#watching?.abort();
@@ -94,7 +101,7 @@ export class Reflector<Item> {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, tuning, random, log } = this.#parts;
+    const { clock, tuning, log } = this.#parts;
     while (!signal.aborted) {
       const startedAt = clock.monotonic();
       let delayMs = 0;
@@ -106,15 +113,22 @@ export class Reflector<Item> {
         if (!this.#isResuming) delayMs = this.#delayAfter(error);
         log.debug({ path: this.#collection.path, err: error, delayMs }, 'watch interrupted');
       }
-      if (this.#isResuming) {
-        this.#isResuming = false;
-        this.#pause.forget();
-        delayMs = random() * tuning.resumeSpreadMs;
-      } else {
-        delayMs = Math.max(delayMs, tuning.watchGapMs - (clock.monotonic() - startedAt));
-      }
-      if (delayMs > 0) await this.#pause.wait(delayMs, signal);
+      await this.#rest(Math.max(delayMs, tuning.watchGapMs - (clock.monotonic() - startedAt)), signal);
     }
+  }
+
+  /** Waits; ended by `resume`, it only spreads the rush of all that resume with it. */
+  async #rest(delayMs: number, signal: AbortSignal): Promise<void> {
+    const { tuning, random } = this.#parts;
+    if (!this.#isResuming && delayMs > 0) await this.#pause.wait(delayMs, signal);
+    if (!this.#isResuming) return;
+    this.#endResuming();
+    await this.#pause.wait(random() * tuning.resumeSpreadMs, signal);
+  }
+
+  #endResuming(): void {
+    this.#isResuming = false;
+    this.#pause.forget();
   }
 
   /** Notes a failure and says how long to wait. */
@@ -183,8 +197,10 @@ export class Reflector<Item> {
     // The server ends the watch by itself; when it does not, the connection is dead.
     const watching = new Deadline(seconds * 1000 + tuning.watchGraceMs, signal);
     this.#watching = watching;
+    this.#endResuming();
     try {
       const body = await this.#attempt(() => client.stream(`${path}?${query}`, watching.signal));
+      this.#openedAt = clock.monotonic();
       if (this.#failure !== null) this.#show(null);
       for await (const events of watchEvents(body, tuning.maxLineBytes)) this.#apply(events);
       this.#failures = 0;
@@ -195,6 +211,7 @@ export class Reflector<Item> {
     } finally {
       watching.clear();
       this.#watching = null;
+      this.#openedAt = Number.NEGATIVE_INFINITY;
     }
   }
 

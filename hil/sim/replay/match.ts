@@ -68,12 +68,12 @@ export class Matcher {
 
   /** The recorded reply, null when there is none. */
   find(request: MatchRequest): Reply | null {
+    if (request.method === 'PUT' && request.pathname.endsWith('/scale')) return this.#scale(request);
     const exact = this.#pick(
       request,
       this.#exchanges.filter((parsed) => this.#isSame(parsed, request)),
     );
     if (exact !== null) return this.#since(replyOf(exact), request);
-    if (request.method === 'PUT' && request.pathname.endsWith('/scale')) return this.#scaleByPatch(request);
     if (request.method !== 'GET') return null;
     if (isWatch(request.query)) return this.#narrowedWatch(request);
     return (
@@ -131,15 +131,19 @@ export class Matcher {
     return { ...reply, events: reply.events.filter(isNewer) };
   }
 
-  #scaleByPatch(request: MatchRequest): Reply | null {
+  /** A scale to the same number, recorded as PUT or as PATCH. */
+  #scale(request: MatchRequest): Reply | null {
     const wanted = fields(fields(request.body).spec).replicas;
-    const patches = this.#exchanges.filter(
-      (parsed) =>
-        this.#isSame(parsed, { ...request, method: 'PATCH' }) &&
-        fields(fields(parsed.exchange.request.body).spec).replicas === wanted,
-    );
-    const found = this.#pick(request, patches);
-    return found === null ? null : replyOf(found);
+    for (const method of ['PUT', 'PATCH']) {
+      const candidates = this.#exchanges.filter(
+        (parsed) =>
+          this.#isSame(parsed, { ...request, method }) &&
+          fields(fields(parsed.exchange.request.body).spec).replicas === wanted,
+      );
+      const found = this.#pick(request, candidates);
+      if (found !== null) return replyOf(found);
+    }
+    return null;
   }
 
   /** A recording that was less narrow, cut down to what the selectors leave. */

@@ -53,7 +53,9 @@ export class Replay {
   readonly #speed: number;
   readonly #scripts: Script[] = [];
   readonly #watches = new Set<OpenWatch>();
-  readonly #sockets = new Map<Socket, number>();
+  /** Plain sockets, those in the middle of a handshake too. */
+  readonly #sockets = new Set<Socket>();
+  readonly #numbers = new WeakMap<Socket, number>();
   readonly #waiting = new Set<() => void>();
   readonly #server;
   #connections = 0;
@@ -64,11 +66,15 @@ export class Replay {
     this.#speed = speed;
     const { certificatePem: cert, keyPem: key } = this.#identity;
     this.#server = createServer({ cert, key }, (request, response) => void this.#handle(request, response));
-    this.#server.on('secureConnection', (socket) => {
-      this.#sockets.set(socket, ++this.#connections);
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
+    });
+    this.#server.on('secureConnection', (socket) => {
+      this.#numbers.set(socket, ++this.#connections);
       socket.on('error', () => {});
     });
+    this.#server.on('tlsClientError', () => {});
   }
 
   get url(): string {
@@ -152,7 +158,7 @@ export class Replay {
   async goAway(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();
-    for (const socket of this.#sockets.keys()) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
 
@@ -212,7 +218,7 @@ export class Replay {
       rawHeaders: message.rawHeaders,
       body: text === '' ? undefined : JSON.parse(text),
       isWatch: url.searchParams.has('watch'),
-      connection: this.#sockets.get(message.socket) ?? 0,
+      connection: this.#numbers.get(message.socket) ?? 0,
     };
   }
 

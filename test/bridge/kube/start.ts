@@ -5,7 +5,13 @@ import path from 'node:path';
 import type { Test } from 'tap';
 import { connectCluster } from '../../../daemon/bridge/kube/cluster.ts';
 import type { Tuning } from '../../../daemon/bridge/kube/tuning.ts';
-import type { Cluster, TargetRef, TargetSnapshot, TargetWatch } from '../../../daemon/bridge/kube/types.ts';
+import {
+  type Cluster,
+  KubeError,
+  type TargetRef,
+  type TargetSnapshot,
+  type TargetWatch,
+} from '../../../daemon/bridge/kube/types.ts';
 import { systemClock } from '../../../daemon/clock.ts';
 import { type Log, silentLog } from '../../../daemon/log.ts';
 import { loadRecording, type Recording } from '../../../hil/sim/replay/recording.ts';
@@ -106,8 +112,30 @@ export function follow(
 /** A signal that never fires. */
 export const never = new AbortController().signal;
 
-export const desk = {
+export const deskActor = {
   user: 'surfaced:surface:desk',
   groups: ['surfaced:surfaces'],
   extra: { 'surfaced.dev/surface': 'desk' },
 };
+
+/** Resolves when the cluster is seen as healthy or not. */
+export function healthIs(cluster: Cluster, isHealthy: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const check = (): void => {
+      if (cluster.health().isHealthy === isHealthy) resolve();
+    };
+    cluster.onHealth(check);
+    check();
+  });
+}
+
+/** The error of a refused call. */
+export async function refusedBy(work: Promise<unknown>): Promise<KubeError> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof KubeError) return error;
+    throw error;
+  }
+  throw new Error('not refused');
+}
