@@ -204,6 +204,9 @@ t.test('a lost device is opened again with jittered back-off and shown the whole
   t.same(panel.state, { isOpen: true, problem: null });
   ports[0]?.handlers.onData(Uint8Array.of(0x90, 0x51, 0x7f));
   t.equal(events.length, 3, 'the old port is not listened to');
+  ports[1]?.handlers.onClosed(new SurfacedError('E_HW_PORT_LOST', '/dev/panel was closed'));
+  await timers.pass(0);
+  t.same(timers.delays, [250], 'the next loss starts from the shortest wait');
 });
 
 t.test('a panel that is not there at start does not hold up the rest', async (t) => {

@@ -1,4 +1,5 @@
-import { readSync, writeSync } from 'node:fs';
+import { close, constants, open, readSync, writeSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { SurfacedError } from '../../errors.ts';
 import { flushOrTimeout, type Port, type PortHandlers } from './port.ts';
 
@@ -25,6 +26,41 @@ export interface DescriptorPortOptions {
   readonly koffi: KoffiPackage;
   /** Closes the descriptor; called once. Asynchronous, as kernels wait here for the device to take the rest. */
   readonly closeDescriptor: () => Promise<void>;
+}
+
+/** A device file to open. */
+export interface DescriptorFile {
+  readonly path: string;
+  /** Loads the optional package. */
+  readonly loadKoffi: () => Promise<KoffiPackage>;
+  /** Sets the opened device up; null: it needs nothing. */
+  readonly prepare: ((path: string) => Promise<void>) | null;
+}
+
+/** Opens a device file as a port. */
+export async function openDescriptor(file: DescriptorFile, handlers: PortHandlers): Promise<Port> {
+  const { path } = file;
+  const koffi = await loadPackage('koffi', file.loadKoffi);
+  let descriptor: number | null = null;
+  const closeDescriptor = async () => {
+    if (descriptor !== null) await promisify(close)(descriptor);
+  };
+  try {
+    // O_NOCTTY: a terminal must not become the daemon's controlling terminal.
+    descriptor = await promisify(open)(path, constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOCTTY);
+    await file.prepare?.(path);
+    // Behind a DIN socket a line carries 3125 bytes a second, behind USB far more; the kernel does not say which.
+    return new DescriptorPort({ path, descriptor, bytesPerSecond: null, koffi, closeDescriptor }, handlers);
+  } catch (cause) {
+    await closeDescriptor();
+    throw openError(path, cause);
+  }
+}
+
+/** E_HW_PORT_OPEN with the system's reason. */
+export function openError(path: string, cause: unknown): SurfacedError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new SurfacedError('E_HW_PORT_OPEN', `${path}: ${reason}`, { cause });
 }
 
 /** A port over a non-blocking descriptor, watched by the event loop's own poll: no thread, no timer, no delay. */

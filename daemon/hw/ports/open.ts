@@ -16,6 +16,6 @@ export function portOpener(port: DeviceConfig['panel']['port']): OpenPort {
       return (path, handlers) =>
         openSerial({ path, baudRate: port.baudRate, loadSerial, loadKoffi }, handlers);
     case 'pty':
-      return openPty;
+      return (path, handlers) => openPty({ path, loadKoffi }, handlers);
   }
 }

@@ -1,5 +1,4 @@
-import { SurfacedError } from '../../errors.ts';
-import { DescriptorPort, type KoffiPackage, loadPackage } from './descriptor-port.ts';
+import { DescriptorPort, type KoffiPackage, loadPackage, openError } from './descriptor-port.ts';
 import type { Port, PortHandlers } from './port.ts';
 
 /** The parts of the optional package `serialport` that are used. */
@@ -39,7 +38,6 @@ export async function openSerial(options: SerialOptions, handlers: PortHandlers)
       handlers,
     );
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new SurfacedError('E_HW_PORT_OPEN', `${path}: ${reason}`, { cause });
+    throw openError(path, cause);
   }
 }

@@ -1,7 +1,7 @@
 /** Every kind of port against real pseudo-terminals: the same promises for all. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readlinkSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import t from 'tap';
 import { portOpener } from '../../../daemon/hw/ports/open.ts';
 import type { OpenPort, Port } from '../../../daemon/hw/ports/port.ts';
@@ -10,6 +10,9 @@ import { openSerial } from '../../../daemon/hw/ports/serial.ts';
 import { noSocat, SocatDevice, until } from './socat.ts';
 
 const everyByte = Array.from({ length: 256 }, (_, byte) => byte);
+
+const descriptors = '/proc/self/fd';
+const noDescriptorList = existsSync(descriptors) ? noSocat : `${descriptors} is on Linux only`;
 
 /** An open port with what it reports. */
 class Opened {
@@ -55,7 +58,9 @@ const kinds: [name: string, openPort: OpenPort][] = [
 
 /** A sound card's device does not translate bytes as a terminal does: the pseudo-terminal in its place is set so. */
 async function openRaw(...[path, handlers]: Parameters<OpenPort>): Promise<Port> {
-  spawnSync('stty', ['-F', path, 'raw', '-echo']);
+  const descriptor = openSync(path, 'r+');
+  spawnSync('stty', ['raw', '-echo'], { stdio: [descriptor, 'ignore', 'inherit'] });
+  closeSync(descriptor);
   return portOpener({ type: 'raw-midi', path: '' })(path, handlers);
 }
 
@@ -125,6 +130,24 @@ for (const [name, openPort] of kinds) {
       opened.port.write(Uint8Array.of(1));
       await opened.port.close();
       t.equal(opened.port.pendingBytes, 0);
+    });
+
+    t.test('gives its descriptor back', { skip: noDescriptorList }, async (t) => {
+      const { device, link } = await plug();
+      const cycle = async () => {
+        const opened = await Opened.open(openPort, link);
+        await opened.port.close();
+      };
+      await cycle();
+      const before = readdirSync(descriptors).length;
+      for (let count = 0; count < 5; count += 1) await cycle();
+      t.equal(readdirSync(descriptors).length, before);
+      const opened = await Opened.open(openPort, link);
+      await device.unplug();
+      await opened.lost;
+      await opened.port.close();
+      // The device itself had a socket for each of its three standard streams.
+      t.equal(readdirSync(descriptors).length, before - 3);
     });
 
     t.test('a path that is not there is an error with a code', async (t) => {
