@@ -8,12 +8,14 @@ const workload = (kind: string, namespace: string, name: string) => ({
 });
 
 const wishes = [
-  { target: workload('Deployment', 'shop', 'cart'), max: 8, zero: 'arm', min: 0 },
+  { target: workload('Deployment', 'shop', 'cart'), min: 0, max: 8, zero: 'arm' },
   { target: workload('Deployment', 'shop', 'web'), max: 8 },
   { target: workload('Deployment', 'shop', 'checkout'), max: 8 },
   { target: workload('Deployment', 'shop', 'search'), max: 8 },
   { target: workload('StatefulSet', 'shop', 'db'), max: 6 },
-  { target: workload('Deployment', 'tight', 'greedy'), max: 8 },
+  { target: workload('Deployment', 'shop', 'reports'), max: 6 },
+  { target: workload('Deployment', 'shop', 'flaky'), max: 8 },
+  { target: workload('Deployment', 'tight', 'batch'), max: 8 },
 ];
 
 /** Bindings for the first controls of a panel, in the order of the wishes. */

@@ -31,7 +31,6 @@ import { demoBindings } from './demo-bindings.ts';
 import { startSimCluster } from './sim/cluster/cluster.ts';
 import { createSimPanel, type SimPanel } from './sim/panel/panel.ts';
 import { startPanelServer } from './sim/panel/server.ts';
-import { simPanelSpec } from './sim/panel/spec.ts';
 import { twinPanel } from './sim/panel/twin.ts';
 
 /** What the command line gives. */
@@ -98,7 +97,7 @@ async function choosePanel(
   options: DemoOptions,
 ): Promise<{ page: SimPanel; panel: Panel; surface: DeviceConfig['surface'] }> {
   if (!options.device) {
-    const page = createSimPanel(simPanelSpec);
+    const page = createSimPanel();
     return { page, panel: page, surface: deviceSchema.shape.surface.parse({}) };
   }
   const config = await loadConfig('Device', options.device);
@@ -159,11 +158,12 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
         dir: clusterFolder,
         log: log.child({ part: 'sim-cluster' }),
         workloads: 'demo',
+        timing: {},
         seed: 1,
       });
       started.push(() => cluster.close());
       kubeconfigPath = cluster.kubeconfigPath;
-      for (const object of rbacFor(surface, defaultCluster)) cluster.control.apply(object);
+      for (const object of rbacFor(surface, defaultCluster)) cluster.control.create(object);
     }
     const rbacPath = path.join(folder, 'rbac.yaml');
     await writeFile(rbacPath, rbacManifest(surface, defaultCluster));
@@ -175,7 +175,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
       config: gatewayConfig(folder, registryFolder, kubeconfigPath, options.context),
       clock: systemClock,
       random: Math.random,
-      log: log.child({ part: 'gateway' }),
+      log,
     });
     const runningGateway = gateway;
     started.push(() => runningGateway.stop());
@@ -194,7 +194,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
       firmware: options.version,
       clock: systemClock,
       random: Math.random,
-      log: log.child({ part: 'device' }),
+      log,
     });
     const runningDevice = device;
     started.push(() => runningDevice.stop());

@@ -1,5 +1,5 @@
 /** The simulated panel: a `Panel` whose controls and lights are on any number of browser pages. */
-import type { ControlEvent, ControlSpec, Frame, Panel, PanelState } from '../../../daemon/surface/types.ts';
+import type { ControlEvent, ControlSpec, Frame, Panel, PanelSpec, PanelState } from '../../../daemon/surface/types.ts';
 import type { ControlShow, Face, PageMessage, ServerMessage } from './messages.ts';
 import { simPanelSpec } from './spec.ts';
 
@@ -74,8 +74,8 @@ function canDo(control: ControlSpec, message: PageMessage): boolean {
 }
 
 class BrowserPanel implements SimPanel {
-  readonly spec = simPanelSpec;
-  readonly #controls = new Map(simPanelSpec.controls.map((control) => [control.name, control]));
+  readonly spec: PanelSpec;
+  readonly #controls: ReadonlyMap<string, ControlSpec>;
   readonly #positions = new Map<string, number>();
   /** Pages that hold a control, by its name: two hands on one key are one press. */
   readonly #holders = new Map<string, Set<PanelPage>>();
@@ -84,7 +84,9 @@ class BrowserPanel implements SimPanel {
   #emit: ((event: ControlEvent) => void) | null = null;
   #face: Omit<Face, 'positions'> = darkFace;
 
-  constructor() {
+  constructor(spec: PanelSpec) {
+    this.spec = spec;
+    this.#controls = new Map(spec.controls.map((control) => [control.name, control]));
     for (const { name, kind } of this.spec.controls) if (kind === 'fader') this.#positions.set(name, 0);
   }
 
@@ -169,6 +171,7 @@ class BrowserPanel implements SimPanel {
 
   #hold(page: PanelPage, name: string): void {
     const holders = this.#holders.get(name) ?? new Set();
+    if (holders.has(page)) return;
     this.#holders.set(name, holders.add(page));
     if (holders.size === 1) this.#emitHeld(name, true);
   }
@@ -206,6 +209,6 @@ class BrowserPanel implements SimPanel {
 }
 
 /** Makes the demo's panel; it is open from `start` on, whether or not a page shows it. */
-export function createSimPanel(): SimPanel {
-  return new BrowserPanel();
+export function createSimPanel(spec: PanelSpec = simPanelSpec): SimPanel {
+  return new BrowserPanel(spec);
 }
