@@ -1,59 +1,24 @@
 #!/usr/bin/env node
-/** The command line: parses, starts one role, turns errors into exit codes (0 done, 1 failed, 2 usage). */
+/** The command line: parses, and starts one role or does one thing. Each command loads only what it needs. */
 import { createRequire } from 'node:module';
-import { Command, CommanderError, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from '../hil/demo.ts';
-import { SurfacedError } from './errors.ts';
+import type { Output } from './commands/enroll.ts';
+import { fail, runRole } from './commands/run.ts';
+import { deviceSchema } from './config/schema.ts';
 import { createLog, type LogLevel } from './log.ts';
-
-/** A role must have ended this long after the first signal, milliseconds. */
-const stopLimitMs = 1900;
 
 const { version } = createRequire(import.meta.url)(
   import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json',
 ) as { version: string };
 
-interface Running {
-  stop(): Promise<void>;
-}
-
-/** Runs a role until SIGINT or SIGTERM; a second signal, or a stop that takes too long, ends at once. */
-async function runRole(start: () => Promise<Running>): Promise<void> {
-  let isStopping = false;
-  let role: Running | null = null;
-  const stop = (signal: NodeJS.Signals): void => {
-    if (isStopping) process.exit(1);
-    isStopping = true;
-    setTimeout(() => process.exit(1), stopLimitMs).unref();
-    const code = signal === 'SIGINT' || signal === 'SIGTERM' || signal === 'SIGHUP' ? 0 : 1;
-    if (role === null) process.exit(code);
-    role.stop().then(
-      () => process.exit(code),
-      (error: unknown) => fail(error),
-    );
+const wholeNumber =
+  (least: number, most: number) =>
+  (value: string): number => {
+    const number = Number(value);
+    if (/^\d+$/.test(value) && number >= least && number <= most) return number;
+    throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`);
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
-  role = await start();
-}
-
-/** Prints an error with its remedy and ends with its exit code. */
-function fail(error: unknown): never {
-  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
-  if (error instanceof SurfacedError) {
-    process.stderr.write(`surfaced: ${error.message}\n  ${error.code}: ${error.remedy}\n`);
-    if (error.class === 'fatal' && error.cause instanceof Error)
-      process.stderr.write(`  ${error.cause.stack}\n`);
-    process.exit(error.class === 'usage' ? 2 : 1);
-  }
-  process.stderr.write(`surfaced: ${error instanceof Error ? error.stack : String(error)}\n`);
-  process.exit(1);
-}
-
-const port = (value: string): number => {
-  const number = Number(value);
-  if (Number.isInteger(number) && number >= 0 && number <= 65535) return number;
-  throw new SurfacedError('E_USAGE', `--port: expected a number from 0 to 65535, got "${value}"`);
-};
 const collect = (value: string, earlier: readonly string[]): readonly string[] => [...earlier, value];
 
 const program = new Command('surfaced')
@@ -72,6 +37,12 @@ const program = new Command('surfaced')
 
 const logFor = async (level: LogLevel) =>
   createLog(program.opts<{ logLevel?: LogLevel }>().logLevel ?? level);
+const print = (text: string): void => {
+  process.stdout.write(text);
+};
+const gatewayConfig = () => new Option('--config <file>', 'Gateway file').makeOptionMandatory();
+const output = () =>
+  new Option('-o, --output <format>', 'form of the result').choices(['text', 'json']).default('text');
 
 program
   .command('demo')
@@ -86,14 +57,14 @@ program
   )
   .option('--surface <file>', 'take the bindings from this ControlSurface file')
   .option('--device <file>', 'use the real panel that this Device file describes')
-  .option('--port <number>', "port of the panel's page", port, 8080)
+  .option('--port <number>', "port of the panel's page; 0 picks a free one", wholeNumber(0, 65_535), 8080)
   .action(async (options: Omit<DemoOptions, 'version' | 'log'>) => {
     process.stderr.write('surfaced: starting the demo\n');
     const { startDemo, demoBanner } = await import('../hil/demo.ts');
     const log = await logFor('warn');
     await runRole(async () => {
       const demo = await startDemo({ ...options, version, log });
-      process.stdout.write(demoBanner(demo));
+      print(demoBanner(demo));
       return demo;
     });
   });
@@ -102,18 +73,117 @@ program
   .command('device')
   .description("the Pi's daemon")
   .requiredOption('--config <file>', 'Device file')
-  .action(async (options: { config: string }) => {
+  .action(async ({ config }: { config: string }) => {
     const { runDevice } = await import('./commands/device.ts');
-    await runRole(() => runDevice(options.config, version, logFor));
+    await runRole(() => runDevice(config, version, logFor));
   });
 
 program
   .command('gateway')
-  .description('the gateway: broker, enrolment and Kubernetes client in one process')
-  .requiredOption('--config <file>', 'Gateway file')
-  .action(async (options: { config: string }) => {
+  .description('broker, enrolment and Kubernetes client in one process')
+  .addOption(gatewayConfig())
+  .action(async ({ config }: { config: string }) => {
     const { runGateway } = await import('./commands/gateway.ts');
-    await runRole(() => runGateway(options.config, logFor));
+    await runRole(() => runGateway(config, logFor));
+  });
+
+interface EnrollFlags {
+  readonly config: string;
+  readonly surface: string;
+  readonly ttl: string;
+  readonly uses: number;
+  readonly url?: string;
+  readonly output: Output;
+}
+const enroll = program.command('enroll').description('let a surface in');
+const enrollCommand = (name: string): Command =>
+  enroll
+    .command(name)
+    .addOption(gatewayConfig())
+    .requiredOption('--surface <name>', 'surface that the token is for')
+    .option('--ttl <time>', 'how long the token can be used: 30m, 1h, 7d', '1h')
+    .option(
+      '--uses <count>',
+      'how often it can be used; a surface needs it at each start',
+      wholeNumber(1, 1000),
+      1,
+    )
+    .option('--url <https-address>', "gateway's address as the surface sees it; left out: from the config")
+    .addOption(output());
+const enrollOptions = ({ config, url, ...rest }: EnrollFlags) => ({
+  ...rest,
+  gatewayConfigPath: config,
+  url: url ?? null,
+});
+
+enrollCommand('token')
+  .description('a one-time token, with the pin of the gateway CA')
+  .action(async (flags: EnrollFlags) => {
+    const { enrollToken } = await import('./commands/enroll.ts');
+    print(await enrollToken(enrollOptions(flags)));
+  });
+
+enrollCommand('config')
+  .description('a whole Device file with a one-time token in it')
+  .addOption(
+    new Option('--preset <panel>', 'panel of the surface')
+      .choices(deviceSchema.shape.panel.shape.preset.options)
+      .makeOptionMandatory(),
+  )
+  .addOption(
+    new Option('--port-type <type>', 'how the panel is connected')
+      .choices(['raw-midi', 'serial', 'pty'])
+      .default('raw-midi'),
+  )
+  .requiredOption('--port <path>', 'device file of the panel on the surface, e.g. /dev/snd/midiC1D1')
+  .action(async (flags: EnrollFlags & { preset: string; portType: string; port: string }) => {
+    const { enrollConfig } = await import('./commands/enroll.ts');
+    const { preset, portType, port, ...rest } = flags;
+    const panel = { preset, port: { type: portType, path: port } } as Parameters<
+      typeof enrollConfig
+    >[0]['panel'];
+    print(await enrollConfig({ ...enrollOptions(rest), panel }));
+  });
+
+const surfaces = program.command('surfaces').description('what the gateway knows of its surfaces');
+surfaces
+  .command('list')
+  .description('all surfaces, one a line')
+  .addOption(gatewayConfig())
+  .addOption(output())
+  .action(async (flags: { config: string; output: Output }) => {
+    const { listSurfaces } = await import('./commands/surfaces.ts');
+    print(await listSurfaces({ gatewayConfigPath: flags.config, output: flags.output }));
+  });
+surfaces
+  .command('show <name>')
+  .description('one surface with its defaults filled in')
+  .addOption(gatewayConfig())
+  .addOption(output())
+  .action(async (name: string, flags: { config: string; output: Output }) => {
+    const { showSurface } = await import('./commands/surfaces.ts');
+    print(await showSurface({ gatewayConfigPath: flags.config, name, output: flags.output }));
+  });
+surfaces
+  .command('revoke <name>')
+  .description('end its sessions now and let none begin')
+  .addOption(gatewayConfig())
+  .option('--undo', 'let it act again')
+  .addOption(output())
+  .action(async (name: string, flags: { config: string; undo?: true; output: Output }) => {
+    const { revokeSurface } = await import('./commands/surfaces.ts');
+    const isRevoked = flags.undo !== true;
+    print(await revokeSurface({ gatewayConfigPath: flags.config, name, isRevoked, output: flags.output }));
+  });
+
+program
+  .command('rbac <file>')
+  .description('the least Kubernetes rights that a ControlSurface file needs, ready for kubectl apply')
+  .option('--user-prefix <prefix>', 'cluster.userPrefix of the gateway', 'surfaced:surface:')
+  .action(async (file: string, { userPrefix }: { userPrefix: string }) => {
+    const { loadConfig } = await import('./config/load.ts');
+    const { rbacManifest } = await import('./commands/rbac.ts');
+    print(rbacManifest(await loadConfig('ControlSurface', file), { userPrefix }));
   });
 
 try {
