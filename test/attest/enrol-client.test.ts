@@ -116,6 +116,11 @@ t.test('the chain is checked from end to end', async (t) => {
   t.throws(() => checkChain([], expected), { code: 'E_GATEWAY_PIN' });
   t.throws(() => checkChain([ca!], expected), { code: 'E_GATEWAY_PIN' }, 'the CA itself is no server');
   t.throws(() => checkChain([leaf!], expected), { code: 'E_GATEWAY_PIN' });
+  const elsewhere = { ...expected, address: { host: '127.0.0.2', port: 1 } };
+  t.throws(() => checkChain([leaf!, ca!], elsewhere), {
+    code: 'E_GATEWAY_CERTIFICATE',
+    message: /127\.0\.0\.2/,
+  });
   // Whoever puts the pinned CA beside a certificate of their own must not get through.
   const mine = await loadAuthority({ stateDir: t.testdir(), site: 'site', clock });
   const [forged] = der((await mine.serverCertificate(['127.0.0.1'])).certificatePem);

@@ -109,4 +109,11 @@ t.test('revoking changes one field of the right document, and can be taken back'
   await t.rejects(revokeSurface({ ...options, name: 'nobody', isRevoked: true }), {
     code: 'E_SURFACE_UNKNOWN',
   });
+  await writeFile(path.join(folder, 'surfaces', 'b.yaml'), 'kind: nonsense');
+  t.match(await revokeSurface({ ...options, isRevoked: true }), /a\.yaml/, 'a broken file does not matter');
+  await t.rejects(
+    revokeSurface({ ...options, name: 'nobody', isRevoked: true }),
+    { code: 'E_CFG_INVALID' },
+    'unless the surface may be in it',
+  );
 });
