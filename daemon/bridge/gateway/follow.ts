@@ -73,7 +73,7 @@ export class Follower {
     const { want, uid, acceptedAt } = this.#facts;
     const { target, problem } = snapshot;
     const lastsMs = now - acceptedAt;
-    if (problem?.state === 'missing')
+    if (!target && problem?.state === 'missing')
       return ended('reverted', 'TargetDeleted', 'The target was deleted.', null);
     if (!target || problem?.state === 'unreachable') {
       if (lastsMs >= followTimes.longestMs)

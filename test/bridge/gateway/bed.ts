@@ -3,6 +3,7 @@
 import type { CommandRecord } from '../../../daemon/bridge/gateway/command.ts';
 import { type Relay, startRelay } from '../../../daemon/bridge/gateway/relay.ts';
 import type { Timers } from '../../../daemon/bridge/gateway/timers.ts';
+import type { Cluster } from '../../../daemon/bridge/kube/types.ts';
 import type { Registry } from '../../../daemon/bridge/registry/types.ts';
 import type { BusMessage, GatewayBus } from '../../../daemon/bridge/wire/bus.ts';
 import {
@@ -90,12 +91,28 @@ export class FakeBus implements GatewayBus {
   #onMessage: (message: BusMessage) => void = () => {};
   #onSession: (surface: string, isConnected: boolean) => void = () => {};
 
+  readonly #waiting = new Set<() => void>();
+
   async publish(
     topic: string,
     payload: Uint8Array,
     options: { qos: 0 | 1; isRetained: boolean },
   ): Promise<void> {
     this.sent.push({ topic, payload, ...options });
+    for (const check of [...this.#waiting]) check();
+  }
+
+  /** Resolves when the condition holds; it is looked at after each message. */
+  until(condition: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const check = (): void => {
+        if (!condition()) return;
+        this.#waiting.delete(check);
+        resolve();
+      };
+      this.#waiting.add(check);
+      check();
+    });
   }
 
   onMessage(listener: (message: BusMessage) => void): void {
@@ -197,15 +214,20 @@ export interface CommandInput {
   readonly id?: string;
 }
 
-/** The gateway loop among stand-ins. */
-export class Bed {
-  readonly time = new FakeTime();
+/** The gateway loop between a bus and a registry that a test plays. */
+export class Bench<Time extends Clock & Timers, Kube extends Cluster> {
+  readonly time: Time;
+  readonly cluster: Kube;
   readonly bus = new FakeBus();
-  readonly cluster = new FakeCluster(this.time);
   readonly registry = new FakeRegistry();
   readonly records: CommandRecord[] = [];
   #relay: Relay | null = null;
   #seq = 0;
+
+  constructor(time: Time, cluster: Kube) {
+    this.time = time;
+    this.cluster = cluster;
+  }
 
   get relay(): Relay {
     if (!this.#relay) throw new Error('not started');
@@ -225,17 +247,6 @@ export class Bed {
       random: () => 0.5,
       record: (entry) => this.records.push(entry),
     });
-  }
-
-  /** Starts with one surface `desk` online, its first fader bound to `cart` at three replicas. */
-  static async desk(bindings: readonly BindingInput[] = [{}]): Promise<Bed> {
-    const bed = new Bed();
-    bed.cluster.add(cart, { desired: 3 });
-    bed.registry.set('desk', surfaceOf('desk', bindings));
-    bed.start();
-    bed.birth('desk');
-    await bed.time.settle();
-    return bed;
   }
 
   birth(
@@ -328,5 +339,24 @@ export class Bed {
       found.push(read.message as ReturnType<S['parse']>);
     }
     return found;
+  }
+}
+
+/** With a fake cluster and time that stands still. */
+export class Bed extends Bench<FakeTime, FakeCluster> {
+  constructor() {
+    const time = new FakeTime();
+    super(time, new FakeCluster(time));
+  }
+
+  /** Starts with one surface `desk` online, its first fader bound to `cart` at three replicas. */
+  static async desk(bindings: readonly BindingInput[] = [{}]): Promise<Bed> {
+    const bed = new Bed();
+    bed.cluster.add(cart, { desired: 3 });
+    bed.registry.set('desk', surfaceOf('desk', bindings));
+    bed.start();
+    bed.birth('desk');
+    await bed.time.settle();
+    return bed;
   }
 }
