@@ -1,10 +1,10 @@
-import { close, constants, open, readSync, writeSync } from 'node:fs';
+import { close, constants, openSync, readSync, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { SurfacedError } from '../../errors.ts';
 import { flushOrTimeout, type Port, type PortHandlers } from './port.ts';
 
-/** The parts of the optional package `koffi` that are used: libuv's readiness watcher for any descriptor. */
-export type KoffiPackage = Pick<typeof import('koffi'), 'node'>;
+/** The parts of the optional package `koffi` that are used: libuv's readiness watcher, and calls of the C library. */
+export type KoffiPackage = Pick<typeof import('koffi'), 'node' | 'load'>;
 type PollHandle = ReturnType<KoffiPackage['node']['poll']>;
 
 /** Loads the optional package; rejects with E_HW_PACKAGE when it is not installed. */
@@ -33,6 +33,8 @@ export interface DescriptorFile {
   readonly path: string;
   /** Loads the optional package. */
   readonly loadKoffi: () => Promise<KoffiPackage>;
+  /** Opens it with O_NONBLOCK; on this thread, which opens of device files do not hold up. */
+  readonly open: (koffi: KoffiPackage) => number;
   /** Sets the opened device up; null: it needs nothing. */
   readonly prepare: ((path: string) => Promise<void>) | null;
 }
@@ -46,8 +48,7 @@ export async function openDescriptor(file: DescriptorFile, handlers: PortHandler
     if (descriptor !== null) await promisify(close)(descriptor);
   };
   try {
-    // O_NOCTTY: a terminal must not become the daemon's controlling terminal.
-    descriptor = await promisify(open)(path, constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOCTTY);
+    descriptor = file.open(koffi);
     await file.prepare?.(path);
     // Behind a DIN socket a line carries 3125 bytes a second, behind USB far more; the kernel does not say which.
     return new DescriptorPort({ path, descriptor, bytesPerSecond: null, koffi, closeDescriptor }, handlers);
@@ -55,6 +56,12 @@ export async function openDescriptor(file: DescriptorFile, handlers: PortHandler
     await closeDescriptor();
     throw openError(path, cause);
   }
+}
+
+/** Opens a device file for reading and writing without ever waiting. */
+export function openNonBlocking(path: string): number {
+  // O_NOCTTY: a terminal must not become the daemon's controlling terminal.
+  return openSync(path, constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOCTTY);
 }
 
 /** E_HW_PORT_OPEN with the system's reason. */

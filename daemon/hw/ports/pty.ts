@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import type { KoffiPackage } from './descriptor-port.ts';
-import { openDescriptor } from './descriptor-port.ts';
+import { type KoffiPackage, openDescriptor, openNonBlocking } from './descriptor-port.ts';
 import type { Port, PortHandlers } from './port.ts';
 
 /** How to open a pseudo-terminal. */
@@ -18,7 +17,8 @@ export interface PtyOptions {
  * opening leaves a descriptor behind, as libuv opens terminals a second time.
  */
 export function openPty(options: PtyOptions, handlers: PortHandlers): Promise<Port> {
-  return openDescriptor({ ...options, prepare: makeRaw }, handlers);
+  const open = () => openNonBlocking(options.path);
+  return openDescriptor({ ...options, open, prepare: makeRaw }, handlers);
 }
 
 async function makeRaw(path: string): Promise<void> {

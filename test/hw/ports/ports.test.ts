@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import t from 'tap';
+import { parseAlsaName } from '../../../daemon/hw/ports/alsa.ts';
 import { portOpener } from '../../../daemon/hw/ports/open.ts';
 import type { OpenPort, Port } from '../../../daemon/hw/ports/port.ts';
 import { openRawMidi } from '../../../daemon/hw/ports/raw-midi.ts';
@@ -58,9 +59,11 @@ const kinds: [name: string, openPort: OpenPort][] = [
 
 /** A sound card's device does not translate bytes as a terminal does: the pseudo-terminal in its place is set so. */
 async function openRaw(...[path, handlers]: Parameters<OpenPort>): Promise<Port> {
-  const descriptor = openSync(path, 'r+');
-  spawnSync('stty', ['raw', '-echo'], { stdio: [descriptor, 'ignore', 'inherit'] });
-  closeSync(descriptor);
+  if (existsSync(path)) {
+    const descriptor = openSync(path, 'r+');
+    spawnSync('stty', ['raw', '-echo'], { stdio: [descriptor, 'ignore', 'inherit'] });
+    closeSync(descriptor);
+  }
   return portOpener({ type: 'raw-midi', path: '' })(path, handlers);
 }
 
@@ -162,6 +165,17 @@ for (const [name, openPort] of kinds) {
 t.test('a file is no terminal', async (t) => {
   const path = `${t.testdir({ file: '' })}/file`;
   await t.rejects(Opened.open(portOpener({ type: 'pty', path: '' }), path), { code: 'E_HW_PORT_OPEN' });
+});
+
+t.test('names of sound cards', async (t) => {
+  t.same(parseAlsaName('hw:1,0,1'), { card: '1', device: 0, subdevice: 1 });
+  t.same(parseAlsaName('hw:MK3,2,0'), { card: 'MK3', device: 2, subdevice: 0 });
+  for (const path of ['/dev/snd/midiC1D1', 'hw:1,0', 'hw:../x,0,0', 'hw:1,0,1 ', '']) {
+    t.equal(parseAlsaName(path), null, path);
+  }
+  const openPort = portOpener({ type: 'raw-midi', path: '' });
+  await t.rejects(Opened.open(openPort, 'hw:99,0,1'), { code: 'E_HW_PORT_OPEN', message: /controlC99/ });
+  await t.rejects(Opened.open(openPort, 'hw:none,0,1'), { code: 'E_HW_PORT_OPEN', message: /asound\/none/ });
 });
 
 t.test('a missing optional package is named, with what to do', async (t) => {
