@@ -95,7 +95,7 @@ const packagesOf: Readonly<Record<string, readonly Part[]>> = {
   aedes: ['bridge'],
   mqtt: ['bridge'],
   '@peculiar/x509': ['attest'],
-  commander: ['main'],
+  commander: ['main', 'commands'],
   yaml: ['config', 'commands', 'kube'],
 };
 
