@@ -65,8 +65,11 @@ export function numbered<T>(count: number, make: (number: number, index: number)
   return Array.from({ length: count }, (_, index) => make(index + 1, index));
 }
 
-/** A light that knows on and off only is on from here: dimmed and pulsing colours pass below. */
-const litFrom = 80;
+/**
+ * A light that knows on and off only is on from here. The surface dims what is stale or unknown to 15 % and less,
+ * while what stands by (another bank) keeps 30 % of white, a locked binding 40 % of its hue: 63 for the darkest.
+ */
+const litFrom = 60;
 /**
  * A motor is left alone while it is this close, of 16383: the faders have ten bits and report their own idea of the
  * place that they were sent to.
