@@ -7,7 +7,7 @@ import { type KubeObject, timestamp } from './objects.ts';
 import type { Identity } from './rbac.ts';
 import type { Resource } from './resources.ts';
 import type { Watches } from './watch.ts';
-import { addAutoscaler, addWorkload, type SimWorkload, setQuota } from './workloads.ts';
+import { addAutoscaler, addWorkload, put, type SimWorkload, setQuota } from './workloads.ts';
 import type { World } from './world.ts';
 import { updateObject } from './writes.ts';
 
@@ -156,6 +156,13 @@ export class SimControl {
   /** A user with a bearer token, whom Roles may allow things. */
   addToken(token: string, username: string, groups: readonly string[]): void {
     this.tokens.set(token, { username, groups: [...groups, 'system:authenticated'], extra: {} });
+  }
+
+  /** Creates any object of a known kind, as an administrator would with `kubectl create`. */
+  create(object: { readonly apiVersion: string; readonly kind: string }): void {
+    const resource = this.world.resources.findKind(object.apiVersion, object.kind);
+    if (resource === null) throw new Error(`The simulated cluster has no kind ${object.kind}.`);
+    put(this.world, resource, { ...object });
   }
 
   private find(ref: WorkloadRef): { resource: Resource; object: KubeObject } {

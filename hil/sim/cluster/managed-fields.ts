@@ -66,7 +66,8 @@ export function leavesOf(object: JsonMap, options: { isApply: boolean; isCustom:
   const visit = (path: string, name: string, value: unknown): void => {
     const listKey = Array.isArray(value) && value.length > 0 ? LIST_KEYS[name] : undefined;
     if (Array.isArray(value) && listKey !== undefined && value.every(isMap)) {
-      if (!options.isApply) leaves.set(`${path}${SEPARATOR}.`, '');
+      // Containers are a required list, which has no `.` member.
+      if (!options.isApply && name !== 'containers') leaves.set(`${path}${SEPARATOR}.`, '');
       for (const item of value as JsonMap[]) {
         const key = `k:${JSON.stringify({ [listKey]: item[listKey] })}`;
         const itemPath = `${path}${SEPARATOR}${key}`;
@@ -214,4 +215,14 @@ export function afterUpdate(
   }
   if (!hasOwn && changed.size > 0) result.push(entryOf(writer, after.apiVersion, setOf(changed)));
   return inOrder(result);
+}
+
+/** The entries when nobody owns a field any more; entries that owned nothing else go. */
+export function unowned(entries: readonly ManagedFields[], fields: readonly string[]): ManagedFields[] {
+  const path = fields.map((name) => `f:${name}`).join(SEPARATOR);
+  return entries.flatMap((entry) => {
+    const paths = pathsOf(entry.fieldsV1);
+    if (!paths.delete(path)) return [entry];
+    return paths.size === 0 ? [] : [{ ...entry, fieldsV1: setOf(paths) }];
+  });
 }

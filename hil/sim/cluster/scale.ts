@@ -1,5 +1,6 @@
 /** The scale subresource of every kind that has one (recordings 02, 03, 07, 08, 11). */
 import { at, isMap, type JsonMap, numberAt, textAt, withAt } from './json.ts';
+import { unowned } from './managed-fields.ts';
 import type { KubeObject } from './objects.ts';
 import { jsonPatch, mergePatch, strategicMerge } from './patch.ts';
 import { type ApiRequest, decodeJson, decodeObject, isDryRun, unsupportedMedia } from './request.ts';
@@ -8,7 +9,7 @@ import { selectorText } from './selectors.ts';
 import { badRequest, conflict, invalid, notFound, unfitPatch } from './status.ts';
 import { int32Complaint, replicasFault, validate } from './validate.ts';
 import type { World } from './world.ts';
-import { updated, updateObject } from './writes.ts';
+import { updated } from './writes.ts';
 
 /** autoscaling/v1 Scale of an object, fields in the order of the Go types. */
 export function scaleOf(resource: Resource, object: KubeObject): JsonMap {
@@ -53,9 +54,13 @@ export function handleScale(world: World, request: ApiRequest): JsonMap {
   const next = withAt(object, path, replicas);
   if (resource.custom !== null) validate(resource, next);
   const writer = request.writer('scale');
-  const kept = isDryRun(request.query)
-    ? updated(resource, object, next, writer)
-    : updateObject(world, resource, object, next, writer);
+  let kept = updated(resource, object, next, writer);
+  if (replicas === 0 && kept !== object) {
+    // A Scale leaves replicas out when they are 0, and with the field goes its owner (recording 02).
+    const managedFields = unowned(kept.metadata.managedFields ?? [], path);
+    kept = { ...kept, metadata: { ...kept.metadata, managedFields } };
+  }
+  if (kept !== object && !isDryRun(request.query)) kept = world.store.update(resource, kept);
   return scaleOf(resource, kept);
 }
 

@@ -40,7 +40,8 @@ const NODES = ['sim-1', 'sim-2', 'sim-3'];
 const PODS_PER_NODE = 5000;
 const WRITER = { manager: 'sim', operation: 'Update', subresource: '' } as const;
 
-function put(world: World, resource: Resource, draft: Record<string, unknown>): KubeObject {
+/** Creates one object with the API server's defaults. */
+export function put(world: World, resource: Resource, draft: Record<string, unknown>): KubeObject {
   const full = withDefaults(resource, draft) as unknown as NewObject;
   return createObject(world, resource, full, { ...WRITER, time: timestamp(world.now()) });
 }

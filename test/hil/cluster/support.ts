@@ -273,7 +273,18 @@ const VOLATILE: readonly (readonly [RegExp, string])[] = [
 export function steady(value: unknown): unknown {
   let text = JSON.stringify(value) ?? 'null';
   for (const [pattern, replacement] of VOLATILE) text = text.replaceAll(pattern, replacement);
-  return JSON.parse(text) as unknown;
+  return JSON.parse(text, (key, inner: unknown) =>
+    key === 'managedFields' && Array.isArray(inner) ? inner.sort(byManager) : inner,
+  ) as unknown;
+}
+
+/** Entries are ordered by time in whole seconds, so that their order depends on the pace. */
+function byManager(a: unknown, b: unknown): number {
+  const rank = (entry: unknown) => {
+    const { manager, subresource } = entry as Record<string, string | undefined>;
+    return `${manager} ${subresource ?? ''}`;
+  };
+  return rank(a) < rank(b) ? -1 : 1;
 }
 
 /** A Deployment as the recordings create them. */

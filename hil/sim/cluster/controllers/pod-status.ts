@@ -17,26 +17,43 @@ export interface ContainerReport {
     | { readonly name: 'terminated' };
 }
 
-const conditionFields = { '.': {} };
-for (const name of ['lastProbeTime', 'lastTransitionTime', 'observedGeneration', 'status', 'type']) {
-  Object.assign(conditionFields, { [`f:${name}`]: {} });
+function conditionFields(hasReason: boolean): FieldSet {
+  const names = ['lastProbeTime', 'lastTransitionTime', 'observedGeneration', 'status', 'type'];
+  const fields = [...names, ...(hasReason ? ['reason'] : [])].map((name) => [`f:${name}`, {}]);
+  return { '.': {}, ...(Object.fromEntries(fields) as FieldSet) };
 }
-const kubeletFields: FieldSet = {
-  'f:status': {
-    'f:conditions': {
-      'k:{"type":"ContainersReady"}': conditionFields,
-      'k:{"type":"Initialized"}': conditionFields,
-      'k:{"type":"PodReadyToStartContainers"}': conditionFields,
-      'k:{"type":"Ready"}': conditionFields,
+
+function statusFields(isReady: boolean, isRunning: boolean): FieldSet {
+  return {
+    'f:status': {
+      'f:conditions': {
+        'k:{"type":"ContainersReady"}': conditionFields(!isReady),
+        'k:{"type":"Initialized"}': conditionFields(false),
+        'k:{"type":"PodReadyToStartContainers"}': conditionFields(false),
+        'k:{"type":"Ready"}': conditionFields(!isReady),
+      },
+      'f:containerStatuses': {},
+      'f:hostIP': {},
+      'f:hostIPs': {},
+      'f:observedGeneration': {},
+      ...(isRunning ? { 'f:phase': {} } : {}),
+      'f:startTime': {},
     },
-    'f:containerStatuses': {},
-    'f:hostIP': {},
-    'f:hostIPs': {},
-    'f:observedGeneration': {},
-    'f:phase': {},
-    'f:startTime': {},
-  },
+  };
+}
+
+/** Shared by all Pods: ten thousand of them must stay small. */
+const fields = {
+  ready: statusFields(true, true),
+  unready: statusFields(false, true),
+  // The phase is still the one that the Pod was created with, so the kubelet does not own it.
+  pending: statusFields(false, false),
 };
+
+function fieldsOf({ phase, isReady }: ContainerReport): FieldSet {
+  if (phase === 'Pending') return fields.pending;
+  return isReady ? fields.ready : fields.unready;
+}
 
 /** Writes a Pod's status as its kubelet would. */
 export function report(world: World, pod: Pod, container: ContainerReport): void {
@@ -69,7 +86,7 @@ export function report(world: World, pod: Pod, container: ContainerReport): void
           apiVersion: 'v1',
           time: now,
           fieldsType: 'FieldsV1',
-          fieldsV1: kubeletFields,
+          fieldsV1: fieldsOf(container),
           subresource: 'status',
         },
       ],
