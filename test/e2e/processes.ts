@@ -1,0 +1,138 @@
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { stringify } from 'yaml';
+
+const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
+const main = path.join(root, 'daemon', 'main.ts');
+
+/** A reason to skip tests that need kubectl, or false. */
+export const noKubectl: string | false =
+  spawnSync('kubectl', ['version', '--client']).status === 0
+    ? false
+    : 'kubectl is not installed (apt-get install kubernetes-client)';
+
+/** `surfaced` with some arguments, as a process of its own, with its log lines to wait for. */
+export class Surfaced {
+  readonly #child: ChildProcess;
+  readonly #lines: Record<string, unknown>[] = [];
+  readonly #waiting = new Set<() => void>();
+  readonly name: string;
+
+  constructor(name: string, args: readonly string[]) {
+    this.name = name;
+    this.#child = spawn(process.execPath, ['--import=tsx', main, ...args], {
+      cwd: root,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    createInterface({ input: this.#child.stderr! }).on('line', (line) => {
+      try {
+        this.#lines.push(JSON.parse(line) as Record<string, unknown>);
+      } catch {
+        this.#lines.push({ msg: line });
+      }
+      for (const look of this.#waiting) look();
+    });
+    this.#child.on('exit', () => {
+      for (const look of this.#waiting) look();
+    });
+  }
+
+  /** Resolves with the first log line with this message; rejects when the process ends before. */
+  async logged(message: string): Promise<Record<string, unknown>> {
+    for (;;) {
+      const found = this.#lines.find((line) => line.msg === message);
+      if (found) return found;
+      if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
+        throw new Error(`${this.name} ended before "${message}":\n${this.log()}`);
+      }
+      await new Promise<void>((resolve) => {
+        const look = (): void => {
+          this.#waiting.delete(look);
+          resolve();
+        };
+        this.#waiting.add(look);
+      });
+    }
+  }
+
+  log(): string {
+    return this.#lines.map((line) => JSON.stringify(line)).join('\n');
+  }
+
+  /** Ends the process; resolves when it is gone. */
+  async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exited = once(this.#child, 'exit');
+    this.#child.kill(signal);
+    await exited;
+  }
+}
+
+/** A port that is free now; both ends of a restart must use the same one. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+export interface GatewayFiles {
+  readonly config: string;
+  readonly enrolPort: number;
+}
+
+/** Writes what a gateway needs into a folder: its config and one surface with these bindings. */
+export async function writeGateway(
+  folder: string,
+  kubeconfig: string,
+  surface: string,
+  bindings: readonly object[],
+): Promise<GatewayFiles> {
+  const enrolPort = await freePort();
+  const brokerPort = await freePort();
+  const apiVersion = 'surfaced.dev/v1alpha1';
+  const surfaces = path.join(folder, 'surfaces');
+  await mkdir(surfaces, { recursive: true });
+  await writeFile(
+    path.join(surfaces, `${surface}.yaml`),
+    stringify({ apiVersion, kind: 'ControlSurface', metadata: { name: surface }, spec: { bindings } }),
+  );
+  const config = path.join(folder, 'gateway.yaml');
+  await writeFile(
+    config,
+    stringify({
+      apiVersion,
+      kind: 'Gateway',
+      stateDir: 'state',
+      enrol: { listen: `127.0.0.1:${enrolPort}`, hosts: ['localhost', '127.0.0.1'] },
+      broker: { listen: `127.0.0.1:${brokerPort}` },
+      registry: { folder: 'surfaces' },
+      policy: { identity: 'token' },
+      cluster: { kubeconfig },
+    }),
+  );
+  return { config, enrolPort };
+}
+
+const execute = promisify(execFile);
+
+/** Runs `surfaced` to its end and returns what it printed. */
+export async function surfaced(...args: readonly string[]): Promise<string> {
+  const { stdout } = await execute(process.execPath, ['--import=tsx', main, ...args], { cwd: root });
+  return stdout;
+}
+
+/** Runs kubectl and returns what it printed; not synchronous, for the cluster may be in this very process. */
+export async function kubectl(kubeconfig: string, ...args: readonly string[]): Promise<string> {
+  const { stdout } = await execute('kubectl', ['--kubeconfig', kubeconfig, ...args], { timeout: 20_000 });
+  return stdout.trim();
+}
