@@ -12,6 +12,10 @@ import type { GatewayConfig } from './config/schema.ts';
 import { type HealthReport, healthOf, splitListen, startHealthServer } from './health.ts';
 import type { Log } from './log.ts';
 
+/** The broker's certificate is renewed when it has less than this left; it is made for a year. */
+const renewServerMs = 90 * 86_400_000;
+const renewalLookMs = 3_600_000;
+
 export interface GatewayParts {
   readonly config: GatewayConfig;
   readonly clock: Clock;
@@ -55,7 +59,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       const known = registry.get(surface);
       return known !== null && !known.spec.isRevoked;
     };
-    const server = await authority.serverCertificate(config.enrol.hosts);
+    let server = await authority.serverCertificate(config.enrol.hosts);
     const broker = await startBroker({
       ...splitListen(config.broker.listen),
       site: config.site,
@@ -70,6 +74,17 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       log: log.child({ part: 'broker' }),
     });
     started.push(() => broker.close());
+    const renewal = setInterval(() => {
+      if (server.notAfter - clock.now() > renewServerMs) return;
+      authority.serverCertificate(config.enrol.hosts).then(
+        (renewed) => {
+          server = renewed;
+          broker.setServerCertificate(renewed.privateKeyPem, renewed.certificatePem);
+        },
+        (error: unknown) => log.error({ err: error }, 'server certificate was not renewed'),
+      );
+    }, renewalLookMs);
+    started.push(async () => clearInterval(renewal));
     registry.onChange((names) => {
       for (const name of names)
         if (!mayAct(name)) broker.disconnect(name, 'revoked or removed from the registry');

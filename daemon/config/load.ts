@@ -205,7 +205,9 @@ function resolvePaths<K extends Kind>(kind: K, config: ConfigKinds[K], file: str
     for (const part of field.slice(0, -1)) owner = owner?.[part] as Record<string, unknown> | undefined;
     const last = field.at(-1)!;
     const value = owner?.[last];
-    if (owner && typeof value === 'string') owner[last] = resolveBeside(file, value);
+    // `hw:1,0,1` names an ALSA device, not a file.
+    if (owner && typeof value === 'string' && !value.startsWith('hw:'))
+      owner[last] = resolveBeside(file, value);
   }
   return config;
 }

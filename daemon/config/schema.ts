@@ -257,7 +257,10 @@ export const deviceSchema = z.strictObject({
         .discriminatedUnion('type', [
           z.strictObject({
             type: z.literal('raw-midi').describe('An ALSA raw MIDI device.'),
-            path: z.string().min(1).describe('ALSA raw device, e.g. /dev/snd/midiC1D1.'),
+            path: z
+              .string()
+              .min(1)
+              .describe('ALSA raw device: a file such as /dev/snd/midiC1D1, or a name such as hw:1,0,1.'),
           }),
           z.strictObject({
             type: z.literal('serial').describe('A serial port.'),
