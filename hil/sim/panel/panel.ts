@@ -1,5 +1,12 @@
 /** The simulated panel: a `Panel` whose controls and lights are on any number of browser pages. */
-import type { ControlEvent, ControlSpec, Frame, Panel, PanelSpec, PanelState } from '../../../daemon/surface/types.ts';
+import type {
+  ControlEvent,
+  ControlSpec,
+  Frame,
+  Panel,
+  PanelSpec,
+  PanelState,
+} from '../../../daemon/surface/types.ts';
 import type { ControlShow, Face, PageMessage, ServerMessage } from './messages.ts';
 import { simPanelSpec } from './spec.ts';
 

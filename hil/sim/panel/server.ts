@@ -1,6 +1,6 @@
 /** Serves the demo panel's page, its WebSocket and `/healthz` on this machine only. */
 import { existsSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fastifyStatic from '@fastify/static';
@@ -93,16 +93,17 @@ export async function startPanelServer(options: PanelServerOptions): Promise<Pan
     }
     return reply.code(503).type('text/plain').send(`${error.code}: ${error.message}\n${error.remedy}\n`);
   });
+  await server.register(fastifyWebsocket, {
+    options: { maxPayload: maxPageMessageBytes },
+    // The socket reports its own errors; the plug-in would destroy it before the close code is out.
+    errorHandler: () => {},
+  });
+  // After the plug-in: its own hook comes first then, and it ends the sockets of upgrades that are refused.
   server.addHook('onRequest', async (request, reply) => {
     reply.headers(securityHeaders);
     if (isOwnHost(request.headers.host)) return;
     log.warn({ host: request.headers.host }, 'panel: refused a request under a foreign host name');
     return reply.code(421).send({ error: 'open this server as localhost or 127.0.0.1' });
-  });
-  await server.register(fastifyWebsocket, {
-    options: { maxPayload: maxPageMessageBytes },
-    // The socket reports its own errors; the plug-in would destroy it before the close code is out.
-    errorHandler: () => {},
   });
   const pages = serveWebSocket(server, options);
 
@@ -120,6 +121,12 @@ export async function startPanelServer(options: PanelServerOptions): Promise<Pan
     });
   }
 
+  // Sockets that were upgraded are no longer among those that the HTTP server closes.
+  const sockets = new Set<Socket>();
+  server.server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   try {
     await server.listen({ host, port: options.port });
   } catch (cause) {
@@ -143,7 +150,9 @@ export async function startPanelServer(options: PanelServerOptions): Promise<Pan
     async close() {
       clearInterval(beat);
       for (const page of pages) page.end();
-      await server.close();
+      const isClosed = server.close();
+      for (const socket of sockets) socket.destroy();
+      await isClosed;
     },
   };
 }

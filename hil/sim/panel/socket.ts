@@ -10,6 +10,9 @@ const maxMessagesPerSecond = 1000;
 /** With this much unsent, frames are left out until the page has read on. */
 const maxBufferedBytes = 256 * 1024;
 
+/** A browser answers pings by itself; one that does not has lost its network, and a key may still be held on it. */
+const maxUnansweredBeats = 5;
+
 /** RFC 6455, section 7.4.1. */
 const closeCodes = { goingAway: 1001, policy: 1008 } as const;
 
@@ -29,7 +32,8 @@ export class PageSocket implements PanelPage {
   readonly #connection: PageConnection;
   /** Messages since the last beat. */
   #messageCount = 0;
-  #isAlive = true;
+  /** Beats since the page last answered one. */
+  #unanswered = 0;
   #told = '';
 
   constructor({ socket, panel, log, onGone }: PageSocketOptions) {
@@ -38,7 +42,7 @@ export class PageSocket implements PanelPage {
     this.#connection = panel.connect(this);
     socket.on('message', (data, isBinary) => this.#receive(String(data), isBinary));
     socket.on('pong', () => {
-      this.#isAlive = true;
+      this.#unanswered = 0;
     });
     socket.on('error', (error) => log.warn({ err: error }, 'panel: page broke the protocol'));
     socket.on('close', () => {
@@ -61,12 +65,14 @@ export class PageSocket implements PanelPage {
     if (told !== this.#told && this.send({ type: 'facts', facts, health })) this.#told = told;
   }
 
-  /** Once a second: sends a sign of life, asks for one, and gives up a page that gave none since the last time. */
+  /** Once a second: sends a sign of life, asks for one, and gives up a page that has long given none. */
   beat(facts: DemoFacts, health: HealthReport): void {
-    if (!this.#isAlive) {
+    this.#unanswered += 1;
+    if (this.#unanswered > maxUnansweredBeats) {
       this.#socket.terminate();
       return;
     }
+    this.#socket.ping();
     this.#messageCount = 0;
     this.tell(facts, health);
     this.#connection.catchUp();
