@@ -140,6 +140,7 @@ async function answer(
     startWatch(world, api.watches, apiRequest, response);
     return;
   }
+  if (target.subresource === '' && !resource.verbs.includes(verb)) throw methodNotAllowed();
   const { code, body: result } = call(world, apiRequest, target);
   send(response, code, result, 'application/json');
 }
@@ -147,7 +148,6 @@ async function answer(
 function call(world: World, request: ApiRequest, target: Target): Answer {
   const { resource, verb } = request;
   if (!resource.isStored) {
-    if (verb !== 'create') throw methodNotAllowed();
     const writer = request.writer('');
     const body = decodeObject(request.body, request.contentType);
     return { code: 201, body: answerReview(world, resource, body, request.who, writer) };

@@ -102,11 +102,11 @@ const RBAC = 'rbac.authorization.k8s.io';
 export const builtin = {
   configMaps: define('', 'v1', 'configmaps', 'ConfigMap', { short: ['cm'] }),
   events: define('', 'v1', 'events', 'Event', { short: ['ev'] }),
-  namespaces: define('', 'v1', 'namespaces', 'Namespace', {
-    short: ['ns'],
-    isCluster: true,
-    subs: ['status'],
-  }),
+  namespaces: {
+    ...define('', 'v1', 'namespaces', 'Namespace', { short: ['ns'], isCluster: true, subs: ['status'] }),
+    // Deleting all namespaces at once is the one thing that the API does not offer.
+    verbs: ALL_VERBS.filter((verb) => verb !== 'deletecollection'),
+  },
   nodes: define('', 'v1', 'nodes', 'Node', { short: ['no'], isCluster: true, subs: ['status'] }),
   claims: define('', 'v1', 'persistentvolumeclaims', 'PersistentVolumeClaim', {
     short: ['pvc'],

@@ -91,7 +91,8 @@ t.test('a Deployment is created and scaled up, down and to zero as recorded', as
   await scaleTo(client, 0);
   t.same(steady((await client.replay(after[1]!)).body), steady(after[1]!.response.body), 'at zero');
 
-  const rewind = (text: string): string => text.replace('resourceVersion=340', `resourceVersion=${from.resourceVersion}`);
+  const rewind = (text: string): string =>
+    text.replace('resourceVersion=340', `resourceVersion=${from.resourceVersion}`);
   const recordedDeployment = exchanges.find(({ note }) => note === 'deployments')!;
   const watch = await client.watch(rewind(recordedDeployment.request.path));
   const isEnd = (events: readonly WatchEvent[]): boolean =>
@@ -106,7 +107,9 @@ t.test('a Deployment is created and scaled up, down and to zero as recorded', as
 
   const recordedPods = exchanges.find(({ note }) => note === 'pods of cart')!;
   const pods = await client.watch(rewind(recordedPods.request.path));
-  const podEvents = await pods.until((events) => events.filter(({ type }) => type === 'DELETED').length === 5);
+  const podEvents = await pods.until(
+    (events) => events.filter(({ type }) => type === 'DELETED').length === 5,
+  );
   const podStream = recordedPods.response.stream!.map(({ event }) => event);
   t.same(podHistories(podEvents), podHistories(podStream), 'the lives of the Pods');
   for (const type of ['ADDED', 'MODIFIED', 'DELETED']) {
@@ -120,8 +123,14 @@ t.test('rollouts in trouble look as recorded', async (t) => {
   const { client, cluster } = await startedCluster(t, { timing: { backOffMs: 60_000 } });
   await makeNamespace(client);
   const trouble = recording('06-troubled-rollouts');
-  await client.post(DEPLOYMENTS, deployment('stuck', 2, { progressDeadlineSeconds: 1 }, { [BEHAVIOUR]: 'never-ready' }));
-  await client.post(DEPLOYMENTS, deployment('pull', 2, { progressDeadlineSeconds: 1 }, { [BEHAVIOUR]: 'pull-error' }));
+  await client.post(
+    DEPLOYMENTS,
+    deployment('stuck', 2, { progressDeadlineSeconds: 1 }, { [BEHAVIOUR]: 'never-ready' }),
+  );
+  await client.post(
+    DEPLOYMENTS,
+    deployment('pull', 2, { progressDeadlineSeconds: 1 }, { [BEHAVIOUR]: 'pull-error' }),
+  );
   await client.post(DEPLOYMENTS, deployment('paused', 1, { paused: true }));
   cluster.control.setQuota('tight', 2);
   const tight = DEPLOYMENTS.replace('shop', 'tight');
@@ -180,7 +189,8 @@ t.test('after ten similar messages events are combined as recorded', (t) => {
   const events = [...store.of(builtin.events).objects.values()];
   t.equal(events.length, 11);
   const { kind: _k, apiVersion: _a, metadata, ...combined } = events.at(-1)!;
-  const items = (recording('06-troubled-rollouts').at(-1)!.response.body as { items: WatchEvent['object'][] }).items;
+  const items = (recording('06-troubled-rollouts').at(-1)!.response.body as { items: WatchEvent['object'][] })
+    .items;
   const { metadata: recordedMeta, ...recorded } = items.find(({ count }) => count === 2)!;
   t.same(steady(combined), steady(recorded));
   t.same(Object.keys(metadata).sort(), Object.keys(recordedMeta).sort());
@@ -189,7 +199,13 @@ t.test('after ten similar messages events are combined as recorded', (t) => {
 
 t.test('a quota that is lifted lets the rest be created', async (t) => {
   const { client, cluster } = await startedCluster(t);
-  cluster.control.addWorkload({ kind: 'Deployment', namespace: 'tight', name: 'batch', replicas: 4, quota: 2 });
+  cluster.control.addWorkload({
+    kind: 'Deployment',
+    namespace: 'tight',
+    name: 'batch',
+    replicas: 4,
+    quota: 2,
+  });
   const path = '/apis/apps/v1/namespaces/tight/deployments/batch';
   const hasFailure = (one: WatchEvent['object']): boolean =>
     JSON.stringify(one.status?.conditions ?? []).includes('ReplicaFailure');
@@ -207,19 +223,31 @@ t.test('a new template rolls without losing more than it may, and history is kep
   cluster.control.addWorkload({ kind: 'Deployment', namespace: 'shop', name: 'cart', replicas: 4 });
   await client.until(`${DEPLOYMENTS}/cart`, isSettled(4));
   const watch = await client.watch(`${DEPLOYMENTS}?watch=1`);
-  const image = { spec: { template: { spec: { containers: [{ name: 'main', image: 'registry.example/cart:2.0' }] } } } };
+  const image = {
+    spec: { template: { spec: { containers: [{ name: 'main', image: 'registry.example/cart:2.0' }] } } },
+  };
   await client.send(`${DEPLOYMENTS}/cart`, {
     method: 'PATCH',
     body: image,
     headers: { 'content-type': 'application/strategic-merge-patch+json' },
   });
   const seen = await watch.until((events) =>
-    events.some(({ object }) => object.status?.updatedReplicas === 4 && isSettled(4)(object) && object.metadata.generation === 2),
+    events.some(
+      ({ object }) =>
+        object.status?.updatedReplicas === 4 && isSettled(4)(object) && object.metadata.generation === 2,
+    ),
   );
-  t.ok(seen.every(({ object }) => Number(object.status?.availableReplicas ?? 0) >= 3), 'maxUnavailable holds');
-  t.ok(seen.every(({ object }) => Number(object.status?.replicas ?? 0) <= 5), 'maxSurge holds');
+  t.ok(
+    seen.every(({ object }) => Number(object.status?.availableReplicas ?? 0) >= 3),
+    'maxUnavailable holds',
+  );
+  t.ok(
+    seen.every(({ object }) => Number(object.status?.replicas ?? 0) <= 5),
+    'maxSurge holds',
+  );
   watch.close();
-  const sets = (await client.get('/apis/apps/v1/namespaces/shop/replicasets')).body.items as WatchEvent['object'][];
+  const sets = (await client.get('/apis/apps/v1/namespaces/shop/replicasets')).body
+    .items as WatchEvent['object'][];
   t.same(sets.map(({ spec }) => spec?.replicas).sort(), [0, 4]);
 });
 
@@ -240,9 +268,15 @@ t.test('Pods that are deleted are made again, and go with their Deployment', asy
   }
   await pods.until((events) => readyNames(events).size === 6);
   const gone = await client.send(`${DEPLOYMENTS}/deployment`, { method: 'DELETE' });
-  t.match(gone.body, { status: 'Success', details: { name: 'deployment', group: 'apps', kind: 'deployments' } });
-  await pods.until((events) =>
-    events.filter(({ type, object }) => type === 'DELETED' && String(object.metadata.name).startsWith('deployment')).length === 2,
+  t.match(gone.body, {
+    status: 'Success',
+    details: { name: 'deployment', group: 'apps', kind: 'deployments' },
+  });
+  await pods.until(
+    (events) =>
+      events.filter(
+        ({ type, object }) => type === 'DELETED' && String(object.metadata.name).startsWith('deployment'),
+      ).length === 2,
   );
   pods.close();
 });
@@ -254,7 +288,11 @@ t.test('crash loops alternate and end when the cause is gone', async (t) => {
   const ref = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'shop', name: 'flaky' };
   const watch = await client.watch(`${PODS}?watch=1`);
   const containerOf = ({ object }: WatchEvent) =>
-    (object.status?.containerStatuses as { state: object; restartCount: number; ready: boolean }[] | undefined)?.[0];
+    (
+      object.status?.containerStatuses as
+        | { state: object; restartCount: number; ready: boolean }[]
+        | undefined
+    )?.[0];
   cluster.control.setCrashing(ref, true);
   await watch.until((events) => events.some((event) => (containerOf(event)?.restartCount ?? 0) >= 2));
   const states = new Set(
