@@ -57,7 +57,8 @@ export async function handle(api: Api, request: IncomingMessage, response: Serve
     await answer(api, request, response, trace);
     trace.status = response.statusCode;
   } catch (error) {
-    trace.status = refuse(api, response, error);
+    // Whoever hung up gets no answer.
+    if (!request.socket.destroyed) trace.status = refuse(api, response, error);
   }
   api.log.add({
     at: startedAt,

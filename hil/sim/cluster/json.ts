@@ -1,5 +1,6 @@
 /** Reading and copying plain JSON values whose shape is not known in advance. */
 
+/** A JSON object whose fields are not known. */
 export type JsonMap = Record<string, unknown>;
 
 /** Whether a value is a JSON object, which an array is not. */

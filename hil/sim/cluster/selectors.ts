@@ -4,6 +4,7 @@ import type { KubeObject } from './objects.ts';
 import type { Resource } from './resources.ts';
 import { badRequest } from './status.ts';
 
+/** Whether a selector names an object. */
 export type Matcher = (object: KubeObject) => boolean;
 
 const TOKEN = /\s*(!=|==|=|!|,|\(|\)|[^\s!=,()]+)/y;

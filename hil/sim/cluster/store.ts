@@ -14,6 +14,7 @@ export interface StoreEvent {
   readonly previous: KubeObject | null;
 }
 
+/** Hears of every change, in the same turn and in order; it must not throw. */
 export type StoreListener = (event: StoreEvent, resource: Resource) => void;
 
 /** What a new object brings; the rest of its metadata is filled in. */

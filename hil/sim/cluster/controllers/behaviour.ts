@@ -8,6 +8,7 @@ import type { World } from '../world.ts';
 /** The annotation that steers the simulated kubelets. */
 export const BEHAVIOUR = 'sim.surfaced.dev/behaviour';
 
+/** How Pods fare; `slow` ones take six times as long to start. */
 export type Behaviour = 'normal' | 'crash' | 'never-ready' | 'pull-error' | 'slow';
 
 /** What a Pod does, by its own annotation or that of the nearest owner which has one. */
