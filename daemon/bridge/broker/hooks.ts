@@ -90,8 +90,11 @@ export function createHooks(
     },
 
     authorizeForward: (client, packet) => {
-      const session = sessionOf(client);
-      return session !== undefined && mayReceive(session.identity, packet.topic) ? packet : null;
+      const problem = guarded(() => {
+        const session = sessionOf(client);
+        return session !== undefined && mayReceive(session.identity, packet.topic) ? null : 'not its own';
+      });
+      return problem === null ? packet : null;
     },
   };
 }

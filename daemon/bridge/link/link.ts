@@ -30,7 +30,7 @@ export interface LinkOptions {
   readonly birth: {
     readonly model: string;
     readonly firmware: string;
-    readonly controls: readonly Pick<ControlSpec, 'name' | 'kind'>[];
+    readonly controls: readonly Pick<ControlSpec, 'name' | 'kind' | 'hasMotor'>[];
   };
   readonly clock: Clock;
   readonly log: Log;

@@ -24,12 +24,14 @@ export function encodeBirth(
   birth: {
     readonly model: string;
     readonly firmware: string;
-    readonly controls: readonly Pick<ControlSpec, 'name' | 'kind'>[];
+    readonly controls: readonly Pick<ControlSpec, 'name' | 'kind' | 'hasMotor'>[];
   },
   at: number,
   isSynced: boolean,
 ): Buffer {
-  const controls = birth.controls.slice(0, maxControls).map(({ name, kind }) => ({ name, kind }));
+  const controls = birth.controls
+    .slice(0, maxControls)
+    .map(({ name, kind, hasMotor }) => ({ name, kind, ...(hasMotor ? { hasMotor } : {}) }));
   for (;;) {
     const message: BirthMessage = {
       v: wireVersion,

@@ -51,6 +51,7 @@ t.test('nothing of an oversized packet is acted upon', async (t) => {
 
 t.test('slow-loris: idle sockets do not keep a surface out, and are closed', async (t) => {
   const bed = await startBed(t, {
+    maxConnections: 2,
     limits: { maxUnfinishedHandshakes: 3, handshakeTimeoutMs: 300, connectTimeoutMs: 300 },
   });
   const idle: Socket[] = [];
@@ -141,7 +142,7 @@ t.test('1000 connects of one surface leave room for others, and one line in the 
 });
 
 t.test('one surface cannot take all places', async (t) => {
-  const bed = await startBed(t, { maxConnections: 6 });
+  const bed = await startBed(t, { maxConnections: 6, limits: { connectTimeoutMs: 60_000 } });
   const hogs = await Promise.all(Array.from({ length: 6 }, () => bed.client('desk')));
   await Promise.race(hogs.map((each) => each.closed));
   t.equal(await (await bed.client('other')).connect({ clientId: 'other' }), 0);

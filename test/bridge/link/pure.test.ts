@@ -269,6 +269,20 @@ t.test('a birth with 64 long names fits', async (t) => {
   t.ok(decoded.ok && decoded.message.controls.length > 50);
 });
 
+t.test('a birth names motors, because take-over depends on them', async (t) => {
+  const controls = [
+    { name: 'fader1', kind: 'fader' as const, hasMotor: true },
+    { name: 'fader2', kind: 'fader' as const, hasMotor: false },
+  ];
+  const payload = encodeBirth('session-1', { model: 'm', firmware: '1', controls }, 5, true);
+  const decoded = decode(birthMessage, payload);
+  if (!decoded.ok) throw new Error(decoded.problem);
+  t.same(decoded.message.controls, [
+    { name: 'fader1', kind: 'fader', hasMotor: true },
+    { name: 'fader2', kind: 'fader' },
+  ]);
+});
+
 t.test('a command says what the operator saw, and is valid on the wire', async (t) => {
   const intent = { seq: 7, slot: 3, want: 5, saw: 2, arm: ['zero' as const] };
   t.match(decode(commandMessage, encodeCommand('session-1-7', intent, 99, 5000)), {
