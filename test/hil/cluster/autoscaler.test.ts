@@ -13,7 +13,8 @@ import {
 const AUTOSCALERS = '/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers';
 
 t.test('bounds are enforced at the sync, and zero switches scaling off', async (t) => {
-  const { client } = await startedCluster(t);
+  // Wide enough that what lies between two syncs in the recording lies between them here.
+  const { client } = await startedCluster(t, { timing: { hpaSyncMs: 1000 } });
   await makeNamespace(client);
   await client.post(DEPLOYMENTS, deployment('web', 2));
   await client.until(`${DEPLOYMENTS}/web`, isSettled(2));
