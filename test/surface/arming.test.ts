@@ -144,6 +144,31 @@ t.test('a newer number that waits wins over what needs arming', async (t) => {
   t.same(rig.take(), ['3<2', '4<2']);
 });
 
+t.test(
+  'what needs arming after its binding was narrowed or its row is out of sight is not asked for',
+  async (t) => {
+    const narrowed = new Rig(desk, [bound]);
+    narrowed.slot(2);
+    narrowed.turn(4 * 5);
+    narrowed.wait(150);
+    narrowed.apply({ type: 'bindings', bindings: [{ ...bound, max: 4 }] });
+    narrowed.ack(1, 'needs-arm', { now: 2, guards: ['autoscaler'] });
+    t.match(narrowed.strip(), { wanted: null, arming: null });
+    narrowed.hold('arm', 1000);
+    t.same(narrowed.take(), ['7<2']);
+    const hidden = new Rig(desk, [bound, binding({ slot: 1, bank: 1 })]);
+    hidden.slot(2);
+    hidden.turn(4);
+    hidden.wait(150);
+    hidden.press('next');
+    hidden.ack(1, 'needs-arm', { now: 2, guards: ['autoscaler'] });
+    hidden.hold('arm', 1000);
+    t.same(hidden.take(), ['3<2']);
+    hidden.press('next');
+    t.match(hidden.strip(), { wanted: null, arming: null, notice: { code: 'NotConfirmed' } });
+  },
+);
+
 t.test('one request at a time', async (t) => {
   const rig = new Rig(desk, [bound, binding({ ...bound, slot: 1, control: 'pads' })]);
   rig.slot(2);
@@ -158,6 +183,19 @@ t.test('one request at a time', async (t) => {
     rig.sent.map(({ slot }) => slot),
     [1],
   );
+});
+
+t.test('a hold for one request does not confirm the next', async (t) => {
+  const rig = new Rig(desk, [bound, binding({ ...bound, slot: 1, control: 'pads' })]);
+  rig.slot(2);
+  rig.slot(2, {}, 1);
+  rig.turn(-20);
+  rig.wait(150);
+  rig.turn(-20, 'pads');
+  rig.press('arm');
+  rig.wait(2000);
+  t.match(rig.strip(1), { arming: { want: 0, held: 0 } });
+  t.same(rig.take(), []);
 });
 
 t.test('a panel without an arm control says so', async (t) => {

@@ -130,14 +130,15 @@ t.test('more targets than rows: the surplus is not shown, but is in the strips',
 
 t.test('pads that are the lights show a target on the row that sets it', async (t) => {
   const rig = new Rig(grid, [
-    binding({ slot: 0, control: 'row3', takeover: 'jump' }),
-    binding({ slot: 1, control: 'row1', takeover: 'jump', colour: 'blue' }),
+    binding({ slot: 0, control: 'row4', takeover: 'jump' }),
+    binding({ slot: 1, control: 'row2', takeover: 'jump', colour: 'blue' }),
   ]);
   rig.slot(1, {}, 0);
   rig.slot(2, {}, 1);
-  t.same(rig.light(1, 0), palette.blue);
-  t.same(rig.light(0, 1), [0, 0, 0]);
-  t.same(rig.light(0, 2), palette.green);
+  t.same(rig.light(0, 0), [0, 0, 0]);
+  t.same(rig.light(1, 1), palette.blue);
+  t.same(rig.light(0, 2), [0, 0, 0]);
+  t.same(rig.light(0, 3), palette.green);
 });
 
 t.test('a Pod keeps its light over new views and new bindings', async (t) => {

@@ -226,19 +226,53 @@ t.test('offline and stale nothing acts, nothing is kept for later', async (t) =>
     const rig = new Rig(desk, [encoder, binding({ slot: 1 })]);
     rig.slot(5);
     rig.slot(5, {}, 1);
+    set(rig, 1);
+    rig.slot(6);
     rig.position(travel(5));
     rig.turn(4);
     rig.position(travel(8));
+    rig.take();
     rig.link(state);
     rig.turn(4);
     rig.position(travel(9));
     rig.hold('undo', 100);
     rig.wait(1000);
-    t.match(rig.strip(), { wanted: null, desired: 5 });
+    t.match(rig.strip(), { wanted: null, desired: 6 });
     rig.link('online');
     rig.position(travel(2));
     rig.wait(2000);
     t.same(rig.take(), [], state);
+  }
+});
+
+t.test('whatever starts a fader over lets go of it', async (t) => {
+  const bindings = [binding(), binding({ slot: 1, bank: 1 })];
+  const causes: Record<string, (rig: Rig) => void> = {
+    reset: (rig) => rig.apply({ type: 'reset', controls: ['fader'] }),
+    link: (rig) => {
+      rig.link('offline');
+      rig.link('online');
+    },
+    bindings: (rig) => rig.apply({ type: 'bindings', bindings }),
+    bank: (rig) => {
+      rig.press('next');
+      rig.press('next');
+    },
+    lock: (rig) => {
+      rig.hold('lock', 500);
+      rig.hold('lock', 500);
+    },
+  };
+  for (const [cause, happen] of Object.entries(causes)) {
+    const rig = new Rig(desk, bindings);
+    rig.slot(5);
+    rig.position(travel(5));
+    happen(rig);
+    rig.position(travel(8));
+    rig.position(travel(9));
+    rig.wait(1000);
+    t.same(rig.take(), [], cause);
+    t.equal(rig.strip().hint, 'down', cause);
   }
 });
 
