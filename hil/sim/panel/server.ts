@@ -1,6 +1,6 @@
 /** Serves the demo panel's page, its WebSocket and `/healthz` on this machine only. */
 import { existsSync } from 'node:fs';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fastifyStatic from '@fastify/static';
@@ -121,12 +121,6 @@ export async function startPanelServer(options: PanelServerOptions): Promise<Pan
     });
   }
 
-  // Sockets that were upgraded are no longer among those that the HTTP server closes.
-  const sockets = new Set<Socket>();
-  server.server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
   try {
     await server.listen({ host, port: options.port });
   } catch (cause) {
@@ -150,9 +144,7 @@ export async function startPanelServer(options: PanelServerOptions): Promise<Pan
     async close() {
       clearInterval(beat);
       for (const page of pages) page.end();
-      const isClosed = server.close();
-      for (const socket of sockets) socket.destroy();
-      await isClosed;
+      await server.close();
     },
   };
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import type { ControlEvent, ControlFeedback, Rgb } from '../../../daemon/surface/types.ts';
 import { frame, type Rig, startRig, strip } from './rig.ts';
 
@@ -63,12 +63,17 @@ t.test('the page in a browser', { skip }, async (t) => {
   const browser: Browser = await chromium.launch({ executablePath, args: launchArguments });
   t.teardown(() => browser.close());
 
+  /** What the browser complained about: an exception, or the content security policy at work. */
+  const complaints: string[] = [];
+
   /** A fresh panel with one page of it. */
-  async function open(options: Parameters<Browser['newContext']>[0] = {}): Promise<Rig & { page: Page }> {
+  async function open(
+    t: Test,
+    options: Parameters<Browser['newContext']>[0] = {},
+  ): Promise<Rig & { page: Page }> {
     const rig = await startRig({ pageDir });
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
     const page = await context.newPage();
-    const complaints: string[] = [];
     page.on('console', (message) => {
       if (message.type() === 'error' && !message.text().includes('ERR_CONNECTION'))
         complaints.push(message.text());
@@ -81,7 +86,6 @@ t.test('the page in a browser', { skip }, async (t) => {
     await control(page, 'fader3').waitFor();
     rig.events.all.length = 0;
     t.teardown(async () => {
-      t.same(complaints, [], 'no error in the console, none from the content security policy');
       await context.close();
       await rig.server.close();
     });
@@ -89,7 +93,7 @@ t.test('the page in a browser', { skip }, async (t) => {
   }
 
   await t.test('a fader follows the mouse', async (t) => {
-    const { page, events } = await open();
+    const { page, events } = await open(t);
     const cap = await centre(control(page, 'fader3').locator('.cap'));
     await page.mouse.move(cap.x, cap.y);
     await page.mouse.down();
@@ -110,7 +114,7 @@ t.test('the page in a browser', { skip }, async (t) => {
   });
 
   await t.test('a fader with a touch sensor says when a finger is on it', async (t) => {
-    const { page, events } = await open({ hasTouch: true, viewport: { width: 380, height: 760 } });
+    const { page, events } = await open(t, { hasTouch: true, viewport: { width: 380, height: 760 } });
     const { x, y } = await centre(control(page, 'fader1').locator('.cap'));
     const session = await page.context().newCDPSession(page);
     const touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', up = 0) =>
@@ -131,7 +135,7 @@ t.test('the page in a browser', { skip }, async (t) => {
   });
 
   await t.test('everything works from the keyboard', async (t) => {
-    const { page, events } = await open();
+    const { page, events } = await open(t);
     const fader = control(page, 'fader3');
     await fader.focus();
     t.equal(await fader.getAttribute('role'), 'slider');
@@ -171,7 +175,7 @@ t.test('the page in a browser', { skip }, async (t) => {
   });
 
   await t.test('a knob turns by drag and by wheel, and a tap pushes it', async (t) => {
-    const { page, events } = await open();
+    const { page, events } = await open(t);
     const { x, y } = await centre(control(page, 'encoder1'));
     const sum = () =>
       of(events.all, 'encoder1').reduce((all, event) => all + (event.type === 'turn' ? event.pulses : 0), 0);
@@ -191,7 +195,7 @@ t.test('the page in a browser', { skip }, async (t) => {
   });
 
   await t.test('shows what the surface shows', async (t) => {
-    const { page, panel } = await open();
+    const { page, panel } = await open(t);
     const lights = new Map<number, Rgb>([
       [0, [255, 0, 0]],
       [63, [0, 64, 255]],
@@ -253,7 +257,7 @@ t.test('the page in a browser', { skip }, async (t) => {
   });
 
   await t.test('fits on a phone and on a desk', async (t) => {
-    const { page } = await open();
+    const { page } = await open(t);
     for (const width of [360, 380, 720, 1239, 1240, 1600]) {
       await page.setViewportSize({ width, height: 900 });
       const content = Number(await page.evaluate('document.documentElement.scrollWidth'));
@@ -262,7 +266,7 @@ t.test('the page in a browser', { skip }, async (t) => {
   });
 
   await t.test('says so when the server is gone, does nothing then, and comes back', async (t) => {
-    const { page, server, panel } = await open();
+    const { page, server, panel } = await open(t);
     await server.close();
     const overlay = page.locator('.overlay');
     await overlay.waitFor();
@@ -275,4 +279,6 @@ t.test('the page in a browser', { skip }, async (t) => {
     t.equal(await control(page, 'lock').getAttribute('aria-pressed'), 'true', 'the new face');
     t.equal(panel.pageCount, 0);
   });
+
+  t.same(complaints, [], 'the browser had nothing to complain about');
 });
