@@ -84,7 +84,6 @@ class MqttLink implements Link {
   /** By the certificate, and by what the gateway says of it. */
   #trust = { isCertified: false, isTokenOnly: false };
   #shown: LinkInput | null = null;
-  #statusSeq = 0;
   #heardAt = 0;
   #teleAt = 0;
   #tick: NodeJS.Timeout | null = null;
@@ -99,7 +98,7 @@ class MqttLink implements Link {
     this.#uplink = new Uplink({
       ...options,
       timing: this.#timing,
-      will: (session) => this.#status(session, 'offline'),
+      will: (session) => encodeStatus(session, 'will', this.#unixMs()),
       onOpening: () => {
         this.#watch.awaitBeat();
         this.#inbox.restart();
@@ -132,7 +131,7 @@ class MqttLink implements Link {
 
   stop(): Promise<void> {
     if (this.#tick !== null) clearInterval(this.#tick);
-    this.#stopped ??= this.#uplink.stop((session) => this.#status(session, 'offline'));
+    this.#stopped ??= this.#uplink.stop((session) => encodeStatus(session, 'farewell', this.#unixMs()));
     return this.#stopped;
   }
 
@@ -189,7 +188,8 @@ class MqttLink implements Link {
     this.#counters.connects += 1;
     this.#heardAt = this.#now();
     this.#trust = { ...this.#trust, isCertified: line.credentials.trust === 'tpm' };
-    this.#publish(line, 'status', this.#status(line.session, 'online'), { qos: 1, isRetained: true });
+    const status = encodeStatus(line.session, 'online', this.#unixMs());
+    this.#publish(line, 'status', status, { qos: 1, isRetained: true });
     this.#giveBirth(line);
     this.#show();
   }
@@ -198,11 +198,6 @@ class MqttLink implements Link {
     const isSynced = this.#watch.time(this.#now()) !== null;
     const payload = encodeBirth(line.session, this.#options.birth, this.#unixMs(), isSynced);
     this.#publish(line, 'birth', payload, { qos: 1, isRetained: true });
-  }
-
-  #status(session: string, state: 'online' | 'offline'): Buffer {
-    this.#statusSeq += 1;
-    return encodeStatus(session, state, this.#statusSeq, this.#unixMs());
   }
 
   // ---------------------------------------------------------------- from the gateway

@@ -13,8 +13,18 @@ import { wireVersion } from '../wire/topics.ts';
 /** Most controls that a birth message names, as its schema has it. */
 const maxControls = 64;
 
-export function encodeStatus(session: string, state: 'online' | 'offline', seq: number, at: number): Buffer {
-  const message: StatusMessage = { v: wireVersion, state, session, seq, at };
+/** Statuses of one session in their order: the will is written first but speaks of what comes after. */
+const statusSeq = { online: 0, will: 1, farewell: 2 } as const;
+
+/** A status; the will and the farewell both say `offline`, the farewell on purpose. */
+export function encodeStatus(session: string, which: keyof typeof statusSeq, at: number): Buffer {
+  const message: StatusMessage = {
+    v: wireVersion,
+    state: which === 'online' ? 'online' : 'offline',
+    session,
+    seq: statusSeq[which],
+    at,
+  };
   return encode(message);
 }
 

@@ -125,6 +125,20 @@ t.test('nothing is sent or kept while it is not online', async (t) => {
   t.match(said(bed, 'cmd'), [{ id: /-2$/ }]);
 });
 
+t.test('nothing is sent while it is stale, though it is connected', async (t) => {
+  const { bed, gateway, rig } = await start(t);
+  await gateway.beat({ apiHealthy: false, detail: 'API server is away' });
+  await rig.until(() => rig.link.state === 'stale');
+  rig.link.send(intent(1));
+  await rig.until(() => rig.acks().length === 1);
+  t.match(rig.acks()[0], { seq: 1, phase: 'expired', code: 'NotConnected', detail: 'API server is away' });
+  await gateway.beat();
+  await rig.until(() => rig.link.state === 'online');
+  rig.link.send(intent(2));
+  await bed.until(() => said(bed, 'cmd').length > 0);
+  t.match(said(bed, 'cmd'), [{ id: /-2$/ }]);
+});
+
 t.test('a command without an answer has an end after its time to live', async (t) => {
   const { bed, rig } = await start(t);
   rig.link.send(intent(1));
@@ -175,8 +189,8 @@ t.test('the will of a lost connection carries its session', async (t) => {
   bed.broker.disconnect('desk', 'test');
   await bed.until(() => said(bed, 'status').length >= 3);
   t.match(said(bed, 'status').slice(0, 2), [
-    { state: 'online', session },
-    { state: 'offline', session },
+    { state: 'online', session, seq: 0 },
+    { state: 'offline', session, seq: 1 },
   ]);
   await rig.until(() => rig.link.status().session !== session && rig.link.status().session !== null);
 });
@@ -316,8 +330,8 @@ t.test('stop says good-bye, once, and leaves nothing running', async (t) => {
   await Promise.all([rig.link.stop(), rig.link.stop()]);
   await bed.until(() => bed.broker.sessions === 0);
   t.match(said(bed, 'status'), [
-    { state: 'online', session },
-    { state: 'offline', session },
+    { state: 'online', session, seq: 0 },
+    { state: 'offline', session, seq: 2 },
   ]);
   const count = rig.inputs.length;
   rig.link.send(intent(9));
