@@ -183,6 +183,9 @@ const blocked = (trouble: Trouble, now: number): Verdict =>
 /** Field managers by which controllers that own numbers write. */
 const autoscalerManagers = /kube-controller-manager|horizontal|autoscal|keda/i;
 
+/** Field managers of Argo CD (`argocd-controller`) and Flux (`kustomize-controller`, `helm-controller`, `flux`). */
+const gitopsManagers = /argocd|kustomize-controller|helm-controller|^flux/i;
+
 /** Names who set the number, from the field manager and what is known to own the target. */
 export function changerOf(
   manager: { readonly name: string; readonly subresource: string } | null,
@@ -190,12 +193,11 @@ export function changerOf(
   fieldManager: string,
 ): Changer {
   const { autoscaler } = snapshot;
-  const gitops = snapshot.target?.gitops;
   if (autoscaler && (!manager || autoscalerManagers.test(manager.name)))
     return { code: 'ByAutoscaler', words: `${spoken(autoscaler.kind)} ${autoscaler.name}` };
   if (!manager) return { code: 'ByOther', words: 'something that left no name' };
   if (manager.name === fieldManager) return { code: 'ByOtherSurface', words: 'another control surface' };
-  if (gitops) return { code: 'ByGitOps', words: manager.name };
+  if (gitopsManagers.test(manager.name)) return { code: 'ByGitOps', words: manager.name };
   return { code: 'ByOther', words: manager.name };
 }
 

@@ -393,6 +393,23 @@ t.test('a newer command stops an older one that has not written yet', async (t) 
   await bed.relay.close();
 });
 
+t.test(
+  'a newer command that was accepted ends the older one, even when nothing is seen of either',
+  async (t) => {
+    const bed = await Bed.desk();
+    const first = bed.send({ want: 4, saw: 3 });
+    await bed.time.advance(50);
+    bed.cluster.change(cart, {
+      problem: { state: 'unreachable', reason: 'Unreachable', message: 'the watch is away' },
+    });
+    const second = bed.send({ want: 5, saw: 4 });
+    await bed.time.advance(50);
+    t.equal(bed.last(first), 'reverted Superseded');
+    t.equal(bed.phases(second), 'received accepted');
+    await bed.relay.close();
+  },
+);
+
 t.test('a newer command that comes to nothing leaves the older one alone', async (t) => {
   const bed = await Bed.desk();
   const first = bed.send({ want: 4, saw: 3 });

@@ -166,5 +166,7 @@ t.test('changers', (t) => {
     'not everything is the autoscaler',
   );
   t.equal(changerOf(null, { ...there, autoscaler }, 'surfaced').words, 'scaled-object jobs');
+  const flux = changerOf(managedBy('kustomize-controller', ''), there, 'surfaced');
+  t.equal(flux.code, 'ByGitOps', 'also where the tool leaves no mark on the object');
   t.end();
 });

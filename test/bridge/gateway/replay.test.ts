@@ -7,18 +7,8 @@ import type { Replay, ReplayRequest } from '../../../hil/sim/replay/replay.ts';
 import { answer, cut, type Reply, refusal, stream } from '../../../hil/sim/replay/reply.ts';
 import { deployment, recording, start } from '../kube/start.ts';
 import { deploymentObject, inTurn, isList, isWatch, listOf, quietWorld } from '../kube/world.ts';
-import { Bench, type BindingInput, startedAt, surfaceOf } from './bed.ts';
+import { Bench, type BindingInput, fastTime, surfaceOf } from './bed.ts';
 
-/** Twenty seconds in one: what the loop waits for takes no patience here. */
-const speed = 20;
-const fastTime: Clock & Timers = {
-  now: () => Math.floor(startedAt + performance.now() * speed),
-  monotonic: () => performance.now() * speed,
-  after(delayMs, action) {
-    const timer = setTimeout(action, delayMs / speed);
-    return () => clearTimeout(timer);
-  },
-};
 const ttlMs = 30_000;
 const deployments = '/apis/apps/v1/namespaces/shop/deployments';
 
@@ -44,9 +34,13 @@ async function online(
 }
 
 const ended = (bench: Bench<Clock & Timers, Cluster>, id: string): Promise<void> =>
-  bench.bus.until(() =>
-    /(?:converged|blocked|reverted|stale|expired|denied|needs-arm)$/.test(bench.phases(id)),
-  );
+  bench.bus.until(() => bench.hasEnded(id));
+
+/** Waits for the answer after `received`, which is to be `accepted`. */
+async function accepted(t: Test, bench: Bench<Clock & Timers, Cluster>, id: string): Promise<void> {
+  await bench.bus.until(() => bench.acks(id).length > 1);
+  t.match(bench.acks(id)[1], { phase: 'accepted' });
+}
 
 /** The scale of an object, as the API server derives it. */
 const scaleOf = ({ metadata, spec }: Json): Reply =>
@@ -72,7 +66,7 @@ const isScale =
 function world(replay: Replay, object: Json): void {
   const { resourceVersion } = object.metadata;
   replay.script((request) => {
-    if (request.pathname === deployments)
+    if (request.pathname.endsWith('/deployments'))
       return request.isWatch ? stream([]) : listOf('Deployment', Number(resourceVersion), [object]);
     if (request.pathname.endsWith('/pods')) return request.isWatch ? stream([]) : listOf('Pod', 1, []);
     // No recording has a dry run of this object; the API server answers it like the PUT.
@@ -104,7 +98,7 @@ t.test('an autoscaler sets the number back (recording 07)', async (t) => {
   t.match(bench.acks(unarmed).at(-1)?.detail, /it will set it back within its 2 to 4/);
 
   const id = bench.send({ want: 9, saw: 2, ttlMs, arm: ['autoscaler'] });
-  await bench.bus.until(() => bench.phases(id) === 'received accepted');
+  await accepted(t, bench, id);
   for (const { ms, event } of events) if (ms > 100 && ms < 5200) replay.push(deployments, event);
   await ended(bench, id);
   t.equal(bench.last(id), 'reverted ByAutoscaler');
@@ -122,7 +116,7 @@ t.test('a GitOps tool sets the number back (recording 05)', async (t) => {
     (server) => world(server, created!),
   );
   const id = bench.send({ want: 3, saw: 2, ttlMs });
-  await bench.bus.until(() => bench.phases(id) === 'received accepted');
+  await accepted(t, bench, id);
   replay.push(deployments, { type: 'MODIFIED', object: forced });
   await ended(bench, id);
   t.equal(bench.last(id), 'reverted ByOther');
@@ -136,10 +130,9 @@ t.test('a quota is used up (recording 06)', async (t) => {
     .map(({ response }) => response.body as Json)
     .find((body) => body?.metadata?.name === 'greedy');
   const { bench } = await online(t, ['06-troubled-rollouts'], { target }, (server) => {
-    const before = { ...greedy!, spec: { replicas: 2 } };
-    server.script((request) => (isScale('GET')(request) ? scaleOf(before) : null));
-    server.script((request) => (isScale('PUT')(request) ? scaleOf(greedy!) : null));
-    server.script((request) => (request.pathname.endsWith('/pods') ? listOf('Pod', 1, []) : null));
+    world(server, greedy!);
+    inTurn(server, isScale('GET'), [scaleOf({ ...greedy!, spec: { replicas: 2 } })]);
+    inTurn(server, isScale('PUT'), [scaleOf(greedy!)]);
   });
   const id = bench.send({ want: 4, saw: 2, ttlMs });
   await ended(bench, id);
@@ -188,7 +181,7 @@ t.test('a conflict (recording 03) is tried again, and the second PUT carries the
     inTurn(server, isScale('PUT'), [answer(409, conflict?.response.body), scaleOf(at(12, 5))]);
   });
   const id = bench.send({ want: 5, saw: 2, ttlMs });
-  await bench.bus.until(() => bench.phases(id) === 'received accepted');
+  await accepted(t, bench, id);
   const sent = replay.requests
     .filter(isScale('PUT'))
     .map(({ body }) => (body as Json).metadata.resourceVersion);
@@ -211,7 +204,7 @@ t.test('an answer that is cut off: the gateway looks and finds it done', async (
     inTurn(server, isScale('PUT'), [cut, refusal(500, 'InternalError', 'a second PUT')]);
   });
   const id = bench.send({ want: 5, saw: 2, ttlMs });
-  await bench.bus.until(() => bench.phases(id) === 'received accepted');
+  await accepted(t, bench, id);
   t.equal(replay.requests.filter(isScale('PUT')).length, 1);
 });
 
@@ -241,9 +234,10 @@ t.test('slots are right again after 410, a cut watch and an outage', async (t) =
   await replay.goAway();
   await shows(6, /unreachable/);
   await bench.bus.until(() => bench.beats().at(-1)?.apiHealthy === false);
+  // A watch that goes on where it was gets what happened since, however often it is opened.
+  const since = { type: 'MODIFIED', object: deploymentObject(40, 7) };
+  replay.script((request) => (isWatch(request) ? stream([since]) : null));
   await replay.comeBack();
-  await replay.until(() => replay.openWatches.some(isWatch));
-  replay.push(deployments, { type: 'MODIFIED', object: deploymentObject(40, 7) });
   await shows(7, /progressing/);
   await bench.bus.until(() => bench.beats().at(-1)?.apiHealthy === true);
   t.pass('each time the display told what is');
