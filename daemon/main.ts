@@ -48,19 +48,32 @@ program
   .command('demo')
   .description('everything on this machine: a panel in the browser, gateway, broker and a simulated cluster')
   .option('--kubeconfig <file>', 'use a real cluster; only the targets that bindings name are touched')
-  .option('--context <name>', 'context in the kubeconfig')
-  .option(
-    '--bind <namespace/kind/name[:min-max]>',
-    'bind the next free control to this target; may be repeated',
-    collect,
-    [],
+  .option('--context <name>', 'context in that kubeconfig; left out: its current one')
+  .addOption(
+    new Option(
+      '--bind <namespace/kind/name[:min-max]>',
+      'bind the next free control to this target; may be repeated',
+    )
+      .argParser(collect)
+      .default([], 'what the simulated cluster has'),
   )
-  .option('--surface <file>', 'take the bindings from this ControlSurface file')
+  .addOption(
+    new Option('--surface <file>', 'take the bindings from this ControlSurface file').conflicts('bind'),
+  )
   .option('--device <file>', 'use the real panel that this Device file describes')
   .option('--port <number>', "port of the panel's page; 0 picks a free one", wholeNumber(0, 65_535), 8080)
+  .addHelpText(
+    'after',
+    `
+Examples:
+  surfaced demo
+  surfaced demo --kubeconfig ~/.kube/config --bind shop/deployment/cart:1-8 --bind shop/sts/db
+  surfaced demo --device docs/examples/launchpad.yaml`,
+  )
   .action(async (options: Omit<DemoOptions, 'version' | 'log'>) => {
     process.stderr.write('surfaced: starting the demo\n');
-    const { startDemo, demoBanner } = await import('../hil/demo.ts');
+    const { startDemo } = await import('../hil/demo.ts');
+    const { demoBanner } = await import('../hil/demo-banner.ts');
     const log = await logFor('warn');
     await runRole(async () => {
       const demo = await startDemo({ ...options, version, log });

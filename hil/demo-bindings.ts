@@ -1,4 +1,10 @@
-/** What the demo's controls are bound to on the simulated cluster; the workloads are those of `sim/cluster`. */
+/** What the demo's controls are bound to: the words of `--bind`, or the workloads of `sim/cluster`. */
+import { SurfacedError } from '../daemon/errors.ts';
+import type { PanelSpec } from '../daemon/surface/types.ts';
+import type { BindWord } from './bind.ts';
+
+/** As many as one ControlSurface may have. */
+const mostBindings = 64;
 
 const workload = (kind: string, namespace: string, name: string) => ({
   apiVersion: 'apps/v1',
@@ -18,7 +24,34 @@ const wishes = [
   { target: workload('Deployment', 'tight', 'batch'), max: 8 },
 ];
 
+/** Controls in the order in which targets get them. */
+const bindable = (panel: PanelSpec): readonly string[] =>
+  panel.controls.filter(({ kind }) => kind !== 'button').map(({ name }) => name);
+
 /** Bindings for the first controls of a panel, in the order of the wishes. */
-export function demoBindings(controls: readonly string[]): readonly unknown[] {
-  return controls.slice(0, wishes.length).map((control, index) => ({ control, ...wishes[index] }));
+export function demoBindings(panel: PanelSpec): readonly unknown[] {
+  return bindable(panel)
+    .slice(0, wishes.length)
+    .map((control, index) => ({ control, ...wishes[index] }));
+}
+
+/**
+ * Bindings for what `--bind` names: one control after the other, then the next bank.
+ * @throws SurfacedError E_USAGE when the panel has no place for all of them
+ */
+export function boundTo(words: readonly BindWord[], panel: PanelSpec): readonly unknown[] {
+  const controls = bindable(panel);
+  const places = panel.roles.bankNext === undefined ? controls.length : controls.length * mostBindings;
+  const most = Math.min(places, mostBindings);
+  if (words.length > most) {
+    throw new SurfacedError(
+      'E_USAGE',
+      `--bind: the panel has place for ${most} targets, got ${words.length}`,
+    );
+  }
+  return words.map((word, index) => ({
+    control: controls[index % controls.length],
+    bank: Math.floor(index / controls.length),
+    ...word,
+  }));
 }

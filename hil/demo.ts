@@ -2,10 +2,11 @@
  * `surfaced demo`: everything on this machine in one process, wired as in production: real TLS, real MQTT, the
  * device's and the gateway's own code. Only the cluster and the panel are simulated, and say so.
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { createTokenCredentials } from '../daemon/attest/enrol-client.ts';
 import { rbacFor } from '../daemon/bridge/kube/rbac.ts';
 import { systemClock } from '../daemon/clock.ts';
@@ -21,17 +22,19 @@ import {
   gatewaySchema,
 } from '../daemon/config/schema.ts';
 import { type Device, startDevice } from '../daemon/device.ts';
+import { SurfacedError } from '../daemon/errors.ts';
 import { type Gateway, startGateway } from '../daemon/gateway.ts';
 import { type HealthReport, healthOf, type PartHealth } from '../daemon/health.ts';
 import { createPanel } from '../daemon/hw/panels.ts';
 import type { Log } from '../daemon/log.ts';
-import type { Panel } from '../daemon/surface/types.ts';
+import type { Panel, PanelSpec } from '../daemon/surface/types.ts';
 import { parseBind } from './bind.ts';
-import { demoBindings } from './demo-bindings.ts';
+import type { BannerFacts } from './demo-banner.ts';
+import { boundTo, demoBindings } from './demo-bindings.ts';
 import { startSimCluster } from './sim/cluster/cluster.ts';
 import { createSimPanel, type SimPanel } from './sim/panel/panel.ts';
 import { startPanelServer } from './sim/panel/server.ts';
-import { twinPanel } from './sim/panel/twin.ts';
+import { pageSpecOf, twinPanel } from './sim/panel/twin.ts';
 
 /** What the command line gives. */
 export interface DemoOptions {
@@ -43,16 +46,12 @@ export interface DemoOptions {
   readonly port: number;
   readonly version: string;
   readonly log: Log;
+  /** Folder of the built page; left out: where the build puts it. */
+  readonly pageDir?: string;
 }
 
 /** A running demo. */
-export interface Demo {
-  readonly url: string;
-  readonly kubeconfigPath: string;
-  /** Manifest with the rights that the bound targets need. */
-  readonly rbacPath: string;
-  readonly isSimulated: boolean;
-  readonly surface: ControlSurface;
+export interface Demo extends BannerFacts {
   health(): HealthReport;
   stop(): Promise<void>;
 }
@@ -61,10 +60,6 @@ const surfaceName = 'demo';
 const defaultCluster = gatewaySchema.shape.cluster.parse({});
 /** The token is spent within the second; it need not live longer than a slow start. */
 const tokenTtlMs = 5 * 60_000;
-
-/** Controls in the order in which `--bind` hands them out. */
-const bindable = (panel: Panel): readonly string[] =>
-  panel.spec.controls.filter(({ kind }) => kind !== 'button').map(({ name }) => name);
 
 function controlSurface(bindings: readonly unknown[]): ControlSurface {
   const text = stringify({
@@ -76,34 +71,63 @@ function controlSurface(bindings: readonly unknown[]): ControlSurface {
   return parseConfig('ControlSurface', text, 'the demo');
 }
 
-async function chooseSurface(options: DemoOptions, panel: Panel): Promise<ControlSurface> {
-  if (options.surface) {
+async function chooseSurface(options: DemoOptions, panel: PanelSpec): Promise<ControlSurface> {
+  if (options.surface !== undefined) {
     const surface = await loadConfig('ControlSurface', options.surface);
     return { ...surface, metadata: { name: surfaceName } };
   }
-  if (options.bind.length > 0) {
-    const controls = bindable(panel);
-    return controlSurface(
-      options.bind
-        .map(parseBind)
-        .map((bind, index) => ({ control: controls[index] ?? `missing-${index}`, ...bind })),
-    );
-  }
-  return controlSurface(options.kubeconfig ? [] : demoBindings(bindable(panel)));
+  if (options.bind.length > 0) return controlSurface(boundTo(options.bind.map(parseBind), panel));
+  return controlSurface(options.kubeconfig === undefined ? demoBindings(panel) : []);
+}
+
+interface ChosenPanel {
+  readonly page: SimPanel;
+  readonly panel: Panel;
+  readonly surface: DeviceConfig['surface'];
+  readonly device: string | null;
 }
 
 /** The panel on the page; with a real panel, the page is its twin and either can be used. */
-async function choosePanel(
-  options: DemoOptions,
-): Promise<{ page: SimPanel; panel: Panel; surface: DeviceConfig['surface'] }> {
-  if (!options.device) {
+async function choosePanel({ device, log }: DemoOptions): Promise<ChosenPanel> {
+  if (device === undefined) {
     const page = createSimPanel();
-    return { page, panel: page, surface: deviceSchema.shape.surface.parse({}) };
+    return { page, panel: page, surface: deviceSchema.shape.surface.parse({}), device: null };
   }
-  const config = await loadConfig('Device', options.device);
-  const real = createPanel(config.panel, { log: options.log, openPort: null, random: Math.random });
-  const page = createSimPanel(real.spec);
-  return { page, panel: twinPanel(real, page), surface: config.surface };
+  const config = await loadConfig('Device', device);
+  const real = createPanel(config.panel, {
+    log: log.child({ part: 'panel' }),
+    openPort: null,
+    random: Math.random,
+  });
+  const page = createSimPanel(pageSpecOf(real.spec));
+  const name = `${real.spec.model} on ${config.panel.port.path}`;
+  return { page, panel: twinPanel(real, page), surface: config.surface, device: name };
+}
+
+/** The context that is used; what is wrong with the file is said by the gateway, which reads it too. */
+async function contextOf(kubeconfig: string, named: string | undefined): Promise<string> {
+  if (named !== undefined) return named;
+  try {
+    const { 'current-context': current } = parse(await readFile(kubeconfig, 'utf8')) as Record<
+      string,
+      unknown
+    >;
+    return String(current ?? '');
+  } catch {
+    return '';
+  }
+}
+
+/** A folder for this demo; it holds keys, so it goes even when the process has no time for a proper end. */
+async function makeFolder(): Promise<{ folder: string; remove(): Promise<void> }> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'surfaced-demo-'));
+  const onExit = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', onExit);
+  const remove = async (): Promise<void> => {
+    await rm(folder, { recursive: true, force: true });
+    process.off('exit', onExit);
+  };
+  return { folder, remove };
 }
 
 /**
@@ -112,22 +136,25 @@ async function choosePanel(
  */
 export async function startDemo(options: DemoOptions): Promise<Demo> {
   const { log } = options;
+  const isSimulated = options.kubeconfig === undefined;
+  if (isSimulated && options.context !== undefined)
+    throw new SurfacedError('E_USAGE', '--context names a context of a kubeconfig: give --kubeconfig too');
   const started: (() => Promise<unknown>)[] = [];
   const stopAll = async (): Promise<void> => {
     for (const stop of started.splice(0).reverse())
       await stop().catch((error: unknown) => log.warn({ err: error }, 'part did not stop'));
   };
   try {
-    const { page, panel, surface: surfaceConfig } = await choosePanel(options);
-    const surface = await chooseSurface(options, panel);
-    const folder = await mkdtemp(path.join(os.tmpdir(), 'surfaced-demo-'));
-    started.push(() => rm(folder, { recursive: true, force: true }));
+    const { page, panel, surface: surfaceConfig, device: deviceName } = await choosePanel(options);
+    const surface = await chooseSurface(options, panel.spec);
+    const { folder, remove } = await makeFolder();
+    started.push(remove);
 
     // The page first: it is there within a moment and shows what is still starting.
     let device: Device | null = null;
     let gateway: Gateway | null = null;
-    const isSimulated = options.kubeconfig === undefined;
-    let kubeconfigPath = options.kubeconfig ?? null;
+    let kubeconfigPath = isSimulated ? null : path.resolve(options.kubeconfig ?? '');
+    const context = kubeconfigPath === null ? 'simulated' : await contextOf(kubeconfigPath, options.context);
     const starting: PartHealth = { ok: false, detail: 'starting' };
     const health = (): HealthReport =>
       healthOf({
@@ -139,7 +166,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
       port: options.port,
       panel: page,
       facts: () => ({
-        cluster: { isSimulated, name: isSimulated ? 'simulated' : (options.context ?? 'from kubeconfig') },
+        cluster: { isSimulated, name: context },
         kubeconfigPath,
         namespace: namespaceOf(surface),
         trust: 'This surface holds a one-time token only; it has not been attested by a TPM.',
@@ -147,15 +174,14 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
       }),
       health,
       log: log.child({ part: 'page' }),
+      ...(options.pageDir !== undefined && { pageDir: options.pageDir }),
     });
     started.push(() => server.close());
 
-    if (isSimulated) {
-      const clusterFolder = path.join(folder, 'cluster');
-      await mkdir(clusterFolder);
+    if (kubeconfigPath === null) {
       const cluster = await startSimCluster({
         port: 0,
-        dir: clusterFolder,
+        dir: folder,
         log: log.child({ part: 'sim-cluster' }),
         workloads: 'demo',
         timing: {},
@@ -201,10 +227,13 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
 
     return {
       url: server.url,
-      kubeconfigPath: kubeconfigPath ?? '',
+      kubeconfigPath,
+      context,
       rbacPath,
       isSimulated,
+      device: deviceName,
       surface,
+      user: `${defaultCluster.userPrefix}${surfaceName}`,
       health,
       stop: stopAll,
     };
@@ -217,7 +246,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
 function gatewayConfig(
   folder: string,
   registryFolder: string,
-  kubeconfig: string | null,
+  kubeconfig: string,
   context: string | undefined,
 ): GatewayConfig {
   const text = stringify({
@@ -229,10 +258,7 @@ function gatewayConfig(
     broker: { listen: '127.0.0.1:0' },
     registry: { folder: registryFolder },
     policy: { identity: 'token' },
-    cluster: {
-      ...(kubeconfig ? { kubeconfig: path.resolve(kubeconfig) } : {}),
-      ...(context ? { context } : {}),
-    },
+    cluster: { kubeconfig, ...(context !== undefined && { context }) },
   });
   return parseConfig('Gateway', text, 'the demo');
 }
@@ -241,25 +267,4 @@ function gatewayConfig(
 function namespaceOf(surface: ControlSurface): string | null {
   const namespaces = new Set(surface.spec.bindings.map(({ target }) => target.namespace));
   return namespaces.size === 1 ? ([...namespaces][0] ?? null) : null;
-}
-
-/** What a person at a terminal needs to know, in a few lines. */
-export function demoBanner(demo: Demo): string {
-  const lines = [`surfaced demo`, `  panel       ${demo.url}`];
-  if (demo.isSimulated) {
-    lines.push('  cluster     SIMULATED, in this process');
-    lines.push(`  kubectl     kubectl --kubeconfig ${demo.kubeconfigPath} get pods --all-namespaces --watch`);
-  } else {
-    lines.push(`  cluster     ${demo.kubeconfigPath}, as user ${defaultCluster.userPrefix}${surfaceName}`);
-    if (demo.surface.spec.bindings.length === 0)
-      lines.push('  bindings    none: name targets with --bind namespace/kind/name or --surface F');
-    else
-      lines.push(`  rights      kubectl apply -f ${demo.rbacPath}    (least rights for the bound targets)`);
-  }
-  lines.push(
-    '  trust       one-time token, NOT ATTESTED',
-    `  health      ${demo.url}healthz`,
-    '  Ctrl-C ends it.',
-  );
-  return `${lines.join('\n')}\n`;
 }

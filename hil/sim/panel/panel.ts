@@ -34,6 +34,8 @@ export interface SimPanel extends Panel {
   /** Number of pages that show the panel now. */
   readonly pageCount: number;
   connect(page: PanelPage): PageConnection;
+  /** Shows a fader where its twin on another panel was moved to; no event comes of it. */
+  follow(control: string, value: number): void;
 }
 
 const darkFace: Omit<Face, 'positions'> = {
@@ -142,6 +144,12 @@ class BrowserPanel implements SimPanel {
         for (const name of this.#holders.keys()) this.#letGo(page, name);
       },
     };
+  }
+
+  follow(control: string, value: number): void {
+    if (!this.#positions.has(control)) return;
+    this.#positions.set(control, round(Math.min(1, Math.max(0, value))));
+    this.#sendAll();
   }
 
   #receive(page: PanelPage, message: PageMessage): boolean {

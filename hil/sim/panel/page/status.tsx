@@ -1,9 +1,9 @@
 /** What is around the panel: name plate, tapes, the line for kubectl, the overlay when the server is away. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Face } from '../messages.ts';
+import { shellWord } from '../shell-word.ts';
 import { Glyph } from './key.tsx';
 import type { PanelLink, PanelView } from './link.ts';
-import { shellWord } from './words.ts';
 
 const linkWords = {
   online: 'online',

@@ -123,7 +123,3 @@ export function ticksOf({ min, max }: Limits): number[] {
   if (max > min) ticks.push(max);
   return ticks;
 }
-
-/** Quotes a path for a shell when it needs it. */
-export const shellWord = (word: string): string =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

@@ -1,0 +1,86 @@
+/** What a person at a terminal needs to know about the demo that has just started. */
+import type { ControlSurface } from '../daemon/config/schema.ts';
+import { BEHAVIOUR } from './sim/cluster/controllers/behaviour.ts';
+import { shellWord } from './sim/panel/shell-word.ts';
+
+/** What the banner tells of. */
+export interface BannerFacts {
+  readonly url: string;
+  readonly kubeconfigPath: string;
+  /** Context in the kubeconfig that is used. */
+  readonly context: string;
+  readonly isSimulated: boolean;
+  /** Model and path of the real panel, null when there is only the page. */
+  readonly device: string | null;
+  readonly surface: ControlSurface;
+  readonly rbacPath: string;
+  /** User that the API server sees. */
+  readonly user: string;
+}
+
+const row = (word: string, text: string): string => `  ${word.padEnd(10)}${text}`;
+const kubectl = (demo: BannerFacts): string => `kubectl --kubeconfig ${shellWord(demo.kubeconfigPath)}`;
+
+function simulated(demo: BannerFacts): string[] {
+  const { bindings } = demo.surface.spec;
+  const deployments = bindings.map(({ target }) => target).filter(({ kind }) => kind === 'Deployment');
+  const [first] = deployments;
+  const victim = deployments.find(({ name }) => name === 'flaky') ?? first;
+  const lines = [
+    '',
+    '  In another terminal: watch, scale, let Pods crash, let them recover',
+    `    ${kubectl(demo)} get pods -A -w`,
+  ];
+  if (first) {
+    lines.push(`    ${kubectl(demo)} -n ${first.namespace} scale deployment ${first.name} --replicas=6`);
+  }
+  if (victim) {
+    const { namespace, name } = victim;
+    lines.push(
+      `    ${kubectl(demo)} -n ${namespace} annotate deployment ${name} ${BEHAVIOUR}=crash`,
+      `    ${kubectl(demo)} -n ${namespace} annotate deployment ${name} ${BEHAVIOUR}-`,
+    );
+  }
+  return [...lines, ''];
+}
+
+function real(demo: BannerFacts): string[] {
+  const lines = [row('cluster', `REAL: context ${demo.context} of ${demo.kubeconfigPath}`)];
+  const { bindings } = demo.surface.spec;
+  if (bindings.length === 0) {
+    return [
+      ...lines,
+      row('bindings', 'none: name targets with --bind namespace/kind/name or --surface <file>'),
+    ];
+  }
+  for (const [index, { control, bank, target, min, max }] of bindings.entries()) {
+    const where = bank === 0 ? control : `${control} on bank ${bank + 1}`;
+    const what = `${target.namespace}/${target.kind}/${target.name}`;
+    lines.push(row(index === 0 ? 'bindings' : '', `${where}: ${what}, ${min} to ${max} replicas`));
+  }
+  return [
+    ...lines,
+    row('acts as', `user ${demo.user}, who needs the right to scale these targets. To give it, once:`),
+    row('', `${kubectl(demo)} --context ${shellWord(demo.context)} apply -f ${shellWord(demo.rbacPath)}`),
+  ];
+}
+
+/** The banner, ready to be printed. */
+export function demoBanner(demo: BannerFacts): string {
+  const lines = [
+    'surfaced demo',
+    row('panel', demo.url),
+    ...(demo.device === null ? [] : [row('device', `${demo.device}; the page is its twin`)]),
+    row(
+      'cluster',
+      demo.isSimulated
+        ? 'SIMULATED: no container runs in it; to kubectl it looks like a real one'
+        : `REAL: context ${demo.context} of ${demo.kubeconfigPath}`,
+    ),
+    row('trust', 'NOT ATTESTED: a one-time token, no TPM'),
+    row('health', `${demo.url}healthz`),
+    ...(demo.isSimulated ? simulated(demo) : real(demo)),
+    '  Ctrl-C ends it and removes its files.',
+  ];
+  return `${lines.join('\n')}\n`;
+}
