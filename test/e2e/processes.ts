@@ -21,6 +21,7 @@ export const noKubectl: string | false =
 export class Surfaced {
   readonly #child: ChildProcess;
   readonly #lines: Record<string, unknown>[] = [];
+  #output = '';
   readonly #waiting = new Set<() => void>();
   readonly name: string;
 
@@ -28,7 +29,11 @@ export class Surfaced {
     this.name = name;
     this.#child = spawn(process.execPath, ['--import=tsx', main, ...args], {
       cwd: root,
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      this.#output += text;
+      for (const look of this.#waiting) look();
     });
     createInterface({ input: this.#child.stderr! }).on('line', (line) => {
       try {
@@ -43,34 +48,58 @@ export class Surfaced {
     });
   }
 
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
   /** Resolves with the first log line with this message; rejects when the process ends before. */
   async logged(message: string): Promise<Record<string, unknown>> {
+    return this.#first(`"${message}"`, () => this.#lines.find((line) => line.msg === message));
+  }
+
+  /** Resolves with the first match on stdout; rejects when the process ends before. */
+  async printed(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#first(String(pattern), () => pattern.exec(this.#output) ?? undefined);
+  }
+
+  async #first<T>(what: string, look: () => T | undefined): Promise<T> {
     for (;;) {
-      const found = this.#lines.find((line) => line.msg === message);
-      if (found) return found;
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
-        throw new Error(`${this.name} ended before "${message}":\n${this.log()}`);
-      }
+      const found = look();
+      if (found !== undefined) return found;
+      if (this.#hasExited) throw new Error(`${this.name} ended before ${what}:\n${this.log()}`);
       await new Promise<void>((resolve) => {
-        const look = (): void => {
-          this.#waiting.delete(look);
+        const wake = (): void => {
+          this.#waiting.delete(wake);
           resolve();
         };
-        this.#waiting.add(look);
+        this.#waiting.add(wake);
       });
     }
+  }
+
+  get #hasExited(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
   log(): string {
     return this.#lines.map((line) => JSON.stringify(line)).join('\n');
   }
 
+  signal(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void {
+    this.#child.kill(signal);
+  }
+
+  /** Resolves when the process is gone, with its exit code or the signal that ended it. */
+  async ended(): Promise<number | string> {
+    if (!this.#hasExited) await once(this.#child, 'exit');
+    return this.#child.exitCode ?? this.#child.signalCode ?? '';
+  }
+
   /** Ends the process; resolves when it is gone. */
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const exited = once(this.#child, 'exit');
+    if (this.#hasExited) return;
     this.#child.kill(signal);
-    await exited;
+    await this.ended();
   }
 }
 
