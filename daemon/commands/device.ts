@@ -56,6 +56,15 @@ export async function runDevice(
     openPort: null,
     random: Math.random,
   });
+  // Locked without a key to unlock it, a panel would stay so for ever.
+  const { isLockedAtStart, lockAfterIdleSeconds } = config.surface;
+  if (panel.spec.roles.lock === undefined && (isLockedAtStart || lockAfterIdleSeconds > 0)) {
+    const field = isLockedAtStart ? 'isLockedAtStart' : 'lockAfterIdleSeconds';
+    throw new SurfacedError(
+      'E_CFG_INVALID',
+      `${file}: surface.${field}: needs a control in panel.roles.lock`,
+    );
+  }
   const device: Device = await startDevice({
     panel,
     credentials,
