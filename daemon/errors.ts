@@ -174,7 +174,8 @@ export const errorTable = {
   E_LINK_REFUSED: {
     class: 'refused',
     title: 'The gateway and the surface do not accept each other',
-    remedy: 'Check that the surface is in the registry and not revoked, and that `caPin` is that of the gateway.',
+    remedy:
+      'Check that the surface is in the registry and not revoked, and that `caPin` is that of the gateway.',
   },
   // bridge: kube, gateway
   E_KUBE_CONFIG: {
