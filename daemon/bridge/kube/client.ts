@@ -2,8 +2,8 @@
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { Clock } from '../../clock.ts';
-import type { Credentials } from './credentials.ts';
-import { failureOfAnswer, failureOfException, isTransient } from './failure.ts';
+import type { Credentials, Session } from './credentials.ts';
+import { failureOfAnswer, failureOfException, isTransient, wordsOf } from './failure.ts';
 import { Deadline, jittered, orAbort, Pause } from './pause.ts';
 import type { Tuning } from './tuning.ts';
 import { type Actor, KubeError } from './types.ts';
@@ -195,7 +195,7 @@ export class ApiClient {
     let wasSent = false;
     let answer: Dispatcher.ResponseData;
     try {
-      const session = await orAbort(this.#parts.credentials.session(), signal);
+      const session = await this.#session(signal);
       const more: Record<string, string> = { Accept: request.accept };
       if (body !== null) more['Content-Type'] = 'application/json';
       wasSent = true;
@@ -217,6 +217,19 @@ export class ApiClient {
     const details = await readBody(answer.body, maxErrorBytes).catch(() => '');
     const retryAfter = answer.headers['retry-after'];
     throw failureOfAnswer(method, answer.statusCode, retryAfter, details, this.#parts.clock.now());
+  }
+
+  async #session(signal: AbortSignal): Promise<Session> {
+    try {
+      return await orAbort(this.#parts.credentials.session(), signal);
+    } catch (cause) {
+      if (signal.aborted) throw cause;
+      throw new KubeError(
+        `no credentials: ${wordsOf(cause)}`,
+        { status: 0, reason: 'Unreachable', retryAfterMs: null, isUncertain: false },
+        { cause },
+      );
+    }
   }
 
   #failure(error: unknown, method: string, deadline: Deadline, wasSent: boolean): KubeError {

@@ -76,7 +76,7 @@ t.test('every recorded refusal keeps its status, reason and words', async (t) =>
 });
 
 t.test('an answer to a PUT that does not come leaves the outcome open', async (t) => {
-  const { cluster, replay } = await start(t, [], { tuning: { requestMs: 80 } });
+  const { cluster, replay } = await start(t, [], { tuning: { requestMs: 1500 } });
   const put = (reply: Reply, signal = never): Promise<KubeError> => {
     const remove = replay.script((request) => (isScale(request) ? reply : null));
     return refusedBy(cluster.putScale(cart, scale, 4, desk, { isDryRun: false }, signal)).finally(remove);

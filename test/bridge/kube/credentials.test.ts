@@ -1,7 +1,8 @@
 /** Kubeconfig and credentials: what is read when, and that connections are kept. */
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { loadCredentials } from '../../../daemon/bridge/kube/credentials.ts';
 import { defaultTuning } from '../../../daemon/bridge/kube/tuning.ts';
 import { silentLog } from '../../../daemon/log.ts';
@@ -12,9 +13,15 @@ import { deployment, deskActor as desk, never, refusedBy, start } from './start.
 const config = { userPrefix: 'p:', group: 'g' };
 const cart = deployment('cart');
 
+async function folderFor(t: Test): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'surfaced-kube-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  return folder;
+}
+
 /** Credentials for a kubeconfig, with a clock that the test moves. */
-async function load(t: import('tap').Test, user: Record<string, unknown>) {
-  const folder = t.testdir();
+async function load(t: Test, user: Record<string, unknown>) {
+  const folder = await folderFor(t);
   const replay = await startReplay({ recordings: [], speed: 1 });
   t.teardown(() => replay.stop());
   const kubeconfig = path.join(folder, 'kubeconfig');
@@ -106,6 +113,13 @@ t.test('a credential plug-in that hangs does not hang the request', async (t) =>
   t.match(await refusedBy(cluster.getScale(cart, desk, never)), { reason: 'Timeout', isUncertain: false });
 });
 
+t.test('a credential plug-in that is not there is named', async (t) => {
+  const { cluster } = await start(t, [], {
+    user: () => ({ exec: { apiVersion: 'client.authentication.k8s.io/v1', command: '/nowhere/plugin' } }),
+  });
+  t.match(cluster.health(), { isHealthy: false, detail: /no credentials: .*\/nowhere\/plugin ENOENT/ });
+});
+
 t.test('a path in the server address is kept', async (t) => {
   const { credentials, kubeconfig, replay } = await load(t, {});
   await writeFile(kubeconfig, replay.kubeconfig({}).replace(replay.url, `${replay.url}/k8s/clusters/c1/`));
@@ -114,7 +128,7 @@ t.test('a path in the server address is kept', async (t) => {
 });
 
 t.test('kubeconfigs that cannot be used', async (t) => {
-  const folder = t.testdir({
+  const files = {
     broken: 'clusters: [',
     empty: '',
     http: JSON.stringify({
@@ -123,7 +137,9 @@ t.test('kubeconfigs that cannot be used', async (t) => {
       users: [{ name: 'u', user: {} }],
       'current-context': 'x',
     }),
-  });
+  };
+  const folder = await folderFor(t);
+  for (const [name, text] of Object.entries(files)) await writeFile(path.join(folder, name), text);
   const options = { log: silentLog, clock: { now: () => 0, monotonic: () => 0 }, tuning: defaultTuning };
   const attempt = (name: string, context?: string): Promise<unknown> =>
     loadCredentials({

@@ -49,6 +49,7 @@ t.test('a ReplicationController, whose group has a path of its own', async (t) =
 
 t.test('an older API server is asked for one group version', async (t) => {
   const { cluster, replay } = await start(t, ['11-custom-resource-scale', '03-scale-errors'], {
+    tuning: { discoveryMissMs: 60_000 },
     prepare: oldServer,
   });
   t.equal((await cluster.getScale(broker, desk, never)).replicas, 3);

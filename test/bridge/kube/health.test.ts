@@ -1,6 +1,6 @@
 /** The API server goes away and comes back. */
 import t from 'tap';
-import { answer, hang, refusal } from '../../../hil/sim/replay/reply.ts';
+import { answer, hang, refusal, stream } from '../../../hil/sim/replay/reply.ts';
 import { deployment, follow, healthIs, start } from './start.ts';
 import { isWatch, modified, quietWorld } from './world.ts';
 
@@ -14,17 +14,16 @@ t.test('away and back: shown, and everything is right again', async (t) => {
   const away = await cart.until(({ problem }) => problem?.state === 'unreachable');
   t.match(away.problem?.message, /ECONNREFUSED/);
   t.not(away.target, null, 'what was known stays');
+  replay.script((request) => (isWatch(request) ? stream([modified(90, 9)]) : null));
   await replay.comeBack();
   await healthIs(cluster, true);
-  await replay.until(() => replay.openWatches.some(isWatch));
-  replay.push('/apis/apps/v1/namespaces/shop/deployments', modified(90, 9));
   await cart.until(({ target, problem }) => target?.desired === 9 && problem === null);
 });
 
 t.test('an API server that does not answer is noticed although its watches are open', async (t) => {
   let isSilent = false;
   const { replay, cluster } = await start(t, [], {
-    tuning: { probeDeadlineMs: 50 },
+    tuning: { probeDeadlineMs: 400 },
     prepare: (replay) => {
       quietWorld(replay);
       replay.script(({ pathname }) => (pathname === '/readyz' && isSilent ? hang : null));

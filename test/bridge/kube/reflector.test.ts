@@ -63,9 +63,15 @@ t.test(
   'a watch that the server forgot to end is ended here, and goes on after its last bookmark',
   async (t) => {
     const bookmark = { type: 'BOOKMARK', object: { metadata: { resourceVersion: '33' } } };
-    const { replay } = await survives(t, isWatch, [stream([bookmark])], {
-      tuning: { watchSeconds: [0.05, 0.05], watchGraceMs: 50 },
+    const { replay, cluster } = await start(t, [], {
+      tuning: { watchSeconds: [0.4, 0.4], watchGraceMs: 200 },
+      prepare: (replay) => {
+        quietWorld(replay);
+        inTurn(replay, isWatch, [stream([bookmark])]);
+      },
     });
+    follow(t, cluster, deployment('cart'));
+    await replay.until(() => count(replay, isWatch) > 1);
     t.equal(replay.requests.filter(isWatch)[1]?.query.get('resourceVersion'), '33');
     t.equal(count(replay, isList), 1);
   },
@@ -129,11 +135,11 @@ t.test('another ERROR event', async (t) => {
 });
 
 t.test('a list that hangs meets its deadline', async (t) => {
-  await survives(t, isList, [hang, hang], { tuning: { requestMs: 60 } });
+  await survives(t, isList, [hang, hang], { tuning: { requestMs: 400 } });
 });
 
 t.test('a watch whose headers never come meets its deadline', async (t) => {
-  await survives(t, isWatch, [hang], { tuning: { requestMs: 60 } });
+  await survives(t, isWatch, [hang], { tuning: { requestMs: 400 } });
 });
 
 t.test('429 with Retry-After', async (t) => {
@@ -242,6 +248,11 @@ t.test('a target that is deleted, then made again', async (t) => {
   replay.push(deployments, { type: 'ADDED', object: deploymentObject(61, 3) });
   const back = await cart.until(({ target }) => target !== null);
   t.equal(back.problem, null);
+  const pods = replay.requests.filter(({ pathname }) => pathname === podsPath);
+  t.ok(
+    pods.length >= 2 && pods.every(({ query }) => query.get('labelSelector') === 'app=cart'),
+    'never all Pods',
+  );
 });
 
 t.test('one watch for all who look at a target, ended by the last', async (t) => {

@@ -21,7 +21,8 @@ import { type Replay, startReplay } from '../../../hil/sim/replay/replay.ts';
 export const quick: Partial<Tuning> = {
   readBackoffMs: 5,
   probeMs: 40,
-  probeDeadlineMs: 500,
+  // Long enough for a busy machine: tests of silence have a shorter one.
+  probeDeadlineMs: 20_000,
   probeConfirmMs: 10,
   probeBackoffMaxMs: 40,
   discoveryMissMs: 50,
