@@ -14,11 +14,15 @@ export interface BeatTools {
   readonly publish: (payload: Uint8Array) => void;
 }
 
+/** A surface that comes online waits for a fresh beat: it gets one this soon, together with others that come now. */
+const welcomeMs = 250;
+
 export class Beat {
   readonly #tools: BeatTools;
   readonly #session: string;
   #seq = 0;
   #cancel: (() => void) | null = null;
+  #isWelcoming = false;
   #isClosed = false;
 
   constructor(tools: BeatTools) {
@@ -26,6 +30,14 @@ export class Beat {
     this.#session = Array.from({ length: 16 }, () => Math.floor(tools.random() * 36).toString(36)).join('');
     tools.cluster.onHealth(() => this.#beat());
     this.#beat();
+  }
+
+  /** Beats soon, for a surface that has just come; many that come at once share one beat. */
+  welcome(): void {
+    if (this.#isClosed || this.#isWelcoming) return;
+    this.#isWelcoming = true;
+    this.#cancel?.();
+    this.#cancel = this.#tools.timers.after(welcomeMs, () => this.#beat());
   }
 
   /** Says that the gateway is away, as its will would. */
@@ -38,6 +50,7 @@ export class Beat {
 
   #beat(): void {
     if (this.#isClosed) return;
+    this.#isWelcoming = false;
     this.#cancel?.();
     this.#cancel = this.#tools.timers.after(beatIntervalMs, () => this.#beat());
     this.#send('online');

@@ -161,8 +161,10 @@ export function startRelay(options: RelayOptions): Relay {
     if (!session || leaf === 'tele' || payload.length === 0) return;
     const read = leaf === 'birth' ? decode(birthMessage, payload) : decode(statusMessage, payload);
     if (!read.ok) log.warn({ surface, leaf, problem: read.problem }, 'message is not readable');
-    else if ('controls' in read.message) session.born(read.message, isRetained);
-    else session.status(read.message);
+    else if ('controls' in read.message) {
+      session.born(read.message, isRetained);
+      beat.welcome();
+    } else session.status(read.message);
   };
 
   for (const { metadata } of registry.list()) configure(metadata.name);

@@ -4,6 +4,8 @@ import { beatIntervalMs, defaultTtlMs } from '../wire/messages.ts';
 /** Milliseconds unless named otherwise. */
 export interface LinkTiming {
   readonly backOffMinMs: number;
+  /** Longest wait of the first {@link eagerAttempts}, so that a gateway that restarts has its surfaces back soon. */
+  readonly backOffEagerMs: number;
   readonly backOffMaxMs: number;
   readonly connectDeadlineMs: number;
   readonly keepaliveSeconds: number;
@@ -26,6 +28,7 @@ export interface LinkTiming {
 
 export const defaultTiming: LinkTiming = {
   backOffMinMs: 1000,
+  backOffEagerMs: 3000,
   backOffMaxMs: 30_000,
   connectDeadlineMs: 10_000,
   keepaliveSeconds: 15,
@@ -40,12 +43,21 @@ export const defaultTiming: LinkTiming = {
   tickMs: 250,
 };
 
-/** Waiting time before an attempt: doubles with each, half of it by chance, so that a site does not return at once. */
+/** About half a minute of them: a restart takes no longer, and what does may wait. */
+export const eagerAttempts = 12;
+
+/**
+ * Waiting time before an attempt: doubles up to a few seconds, after half a minute to half a minute; half of it by
+ * chance, so that a site does not return at once.
+ */
 export function backOffMs(
   attempt: number,
-  timing: Pick<LinkTiming, 'backOffMinMs' | 'backOffMaxMs'>,
+  timing: Pick<LinkTiming, 'backOffMinMs' | 'backOffEagerMs' | 'backOffMaxMs'>,
   random: () => number,
 ): number {
-  const most = Math.min(timing.backOffMaxMs, timing.backOffMinMs * 2 ** Math.min(attempt + 1, 20));
+  const isEager = attempt < eagerAttempts;
+  const doublings = isEager ? attempt + 1 : Math.min(attempt - eagerAttempts + 2, 20);
+  const longest = isEager ? Math.min(timing.backOffEagerMs, timing.backOffMaxMs) : timing.backOffMaxMs;
+  const most = Math.min(longest, timing.backOffMinMs * 2 ** doublings);
   return Math.max(timing.backOffMinMs, most / 2 + (random() * most) / 2);
 }

@@ -34,6 +34,23 @@ t.test('after each birth: the bindings, then every slot', async (t) => {
   await bed.relay.close();
 });
 
+t.test(
+  'who comes online gets a fresh beat within a quarter of a second, many at once share it',
+  async (t) => {
+    const bed = await Bed.desk();
+    await bed.time.advance(1000);
+    const beats = (): number => bed.bus.sent.filter(({ topic }) => topic.endsWith('_gw/gw/status')).length;
+    const before = beats();
+    bed.birth('desk');
+    bed.birth('desk');
+    await bed.time.advance(250);
+    t.equal(beats(), before + 1);
+    await bed.time.advance(5000);
+    t.equal(beats(), before + 2, 'and goes on as ever');
+    await bed.relay.close();
+  },
+);
+
 t.test('nothing is sent to who is not there', async (t) => {
   const bed = await Bed.desk();
   bed.status('desk', 'offline');
