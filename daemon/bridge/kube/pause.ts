@@ -76,6 +76,8 @@ export class Deadline {
 
 /** Rejects as soon as the signal fires, although the work itself cannot be stopped. */
 export async function orAbort<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  // Nobody waits for it any more after an abort: its failure then is no unhandled rejection.
+  work.catch(() => {});
   signal.throwIfAborted();
   let stop: () => void = () => {};
   const aborted = new Promise<never>((_, reject) => {
