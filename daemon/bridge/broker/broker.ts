@@ -255,6 +255,12 @@ class EmbeddedBroker implements Broker {
       ...createHooks({
         sessionOf,
         problemOf: (identity) => this.#problemOf(identity),
+        isBacklogged: (session) => {
+          if (session.socket.writableLength <= this.#limits.maxBacklogBytes) return false;
+          this.#complaints.warn(session.surface, 'does not read what it subscribed to');
+          this.#end(session, 'does not read');
+          return true;
+        },
         complain: (source, reason) => this.#complaints.warn(source, reason),
         answer: (session, ack) => {
           this.publish(ackTopic(session.identity.site, session.surface), encode(ack), {
@@ -264,6 +270,9 @@ class EmbeddedBroker implements Broker {
         },
       }),
       persistence: new CleanSessionStore(),
+      // No limit, hence no queue: behind one client that does not read, the queue of mqemitter holds up all others,
+      // and is emptied by recursion when that client goes, deep enough to end the process.
+      concurrency: 0,
       connectTimeout: this.#limits.connectTimeoutMs,
       drainTimeout: this.#limits.drainTimeoutMs,
       maxTopicLevels: 10,

@@ -27,6 +27,8 @@ export interface HookContext {
   problemOf(identity: Identity): string | null;
   complain(source: string, reason: string): void;
   answer(session: Session, ack: AckMessage): void;
+  /** True when so much waits for this client that nothing may be added; it is closed then. */
+  isBacklogged(session: Session): boolean;
 }
 
 /** The same publish in the words of the rules. */
@@ -92,7 +94,8 @@ export function createHooks(
     authorizeForward: (client, packet) => {
       const problem = guarded(() => {
         const session = sessionOf(client);
-        return session !== undefined && mayReceive(session.identity, packet.topic) ? null : 'not its own';
+        if (session === undefined || !mayReceive(session.identity, packet.topic)) return 'not its own';
+        return context.isBacklogged(session) ? 'backlog' : null;
       });
       return problem === null ? packet : null;
     },

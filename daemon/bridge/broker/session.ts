@@ -24,7 +24,9 @@ export interface BrokerLimits {
   readonly handshakeTimeoutMs: number;
   /** From the end of the TLS handshake to CONNECT. */
   readonly connectTimeoutMs: number;
-  /** How long a client that does not read may hold up others before it is closed. */
+  /** Most bytes that may wait for a client that does not read; all slots of a surface are a quarter of it. */
+  readonly maxBacklogBytes: number;
+  /** How long a client may leave everything unread before it is closed. */
   readonly drainTimeoutMs: number;
 }
 
@@ -39,6 +41,7 @@ export const defaultLimits: BrokerLimits = {
   maxUnfinishedHandshakes: 256,
   handshakeTimeoutMs: 5000,
   connectTimeoutMs: 5000,
+  maxBacklogBytes: 1_048_576,
   drainTimeoutMs: 2000,
 };
 

@@ -12,6 +12,7 @@ const context: HookContext = {
   problemOf: () => null,
   complain: () => {},
   answer: () => {},
+  isBacklogged: () => false,
 };
 const broken: HookContext = {
   ...context,
