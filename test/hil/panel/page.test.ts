@@ -241,6 +241,7 @@ t.test('the page in a browser', { skip }, async (t) => {
     t.match(await page.locator('.bank').textContent(), /2\/3/i);
     t.equal(await control(page, 'lock').getAttribute('aria-pressed'), 'true');
     t.equal(await page.locator('.ghost.up').textContent(), '9');
+    t.equal(await page.locator('.ghost:not(.up, .down)').textContent(), '3', 'a fader that is elsewhere');
     t.match(await page.locator('.journal').textContent(), 'blocked: pods: used 4, limited 4');
     t.match(await page.locator('.tapes').textContent(), /SIMULATED CLUSTER\s*NOT ATTESTED/);
     t.match(

@@ -170,6 +170,9 @@ export function Fader({ spec, strip, show, position, link }: FaderProps) {
 
   const desired = strip ? numberOf(strip) : null;
   const hint = strip?.hint ?? show?.hint ?? null;
+  // Before its first movement the surface does not know where a fader stands, but the page does.
+  const isAway =
+    strip && !spec.hasMotor && desired !== null && Math.abs(numberAt(value, strip) - desired) > 1;
   const number = strip && numberAt(value, strip);
   return (
     <div
@@ -192,8 +195,8 @@ export function Fader({ spec, strip, show, position, link }: FaderProps) {
         {...handlers}
       >
         <div class="groove" />
-        {strip && hint && desired !== null && (
-          <div class={`ghost ${hint}`} style={{ '--at': placeOf(desired, strip) }}>
+        {strip && (hint || isAway) && desired !== null && (
+          <div class={`ghost ${hint ?? ''}`} style={{ '--at': placeOf(desired, strip) }}>
             <span>{desired}</span>
           </div>
         )}

@@ -3,7 +3,7 @@
 import type { Strip } from '../../../../daemon/surface/types.ts';
 import type { ControlShow } from '../messages.ts';
 import { rgbOf } from './colour.ts';
-import { lineOf } from './words.ts';
+import { lineOf, shortKindOf } from './words.ts';
 
 /** The light of one control, or of none. */
 export function Lamp({ show }: { show: ControlShow | undefined }) {
@@ -34,6 +34,9 @@ export function Scribble({ strip, show }: { strip: Strip | undefined; show: Cont
           <span class="wanted"> → {strip.wanted}</span>
         )}
         <span class="kind">{strip.kind}</span>
+        <abbr class="kind" title={strip.kind}>
+          {shortKindOf(strip.kind)}
+        </abbr>
       </p>
       <p class={`line tone ${line.tone}`}>{line.text}</p>
     </div>

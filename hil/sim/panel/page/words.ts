@@ -103,6 +103,16 @@ export function sentenceOf(strip: Strip): string {
 
 type Limits = Pick<Strip, 'min' | 'max'>;
 
+/** What kubectl calls a kind for short; small displays have no room for more. */
+export const shortKindOf = (kind: string): string => shortKinds[kind] ?? kind;
+
+const shortKinds: Readonly<Record<string, string>> = {
+  Deployment: 'deploy',
+  StatefulSet: 'sts',
+  ReplicaSet: 'rs',
+  ReplicationController: 'rc',
+};
+
 /** Where a control stands for a number, 0..1; the surface's own scale, so that marks and motors agree. */
 export const placeOf = (count: number, { min, max }: Limits): number =>
   travelOf({ min, max, step: 1 }, count);
