@@ -1,0 +1,123 @@
+/** `npm run bench`: runs the benches, prints the table, keeps the numbers. Started by scripts/bench.mjs in the root. */
+import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { Command, Option } from 'commander';
+import { brokers } from './brokers.ts';
+import { faderSweep } from './fader-sweep.ts';
+import { idleLink } from './idle-link.ts';
+import { midiToPut } from './midi-to-put.ts';
+import { podToLight } from './pod-to-light.ts';
+import { markdownTable, withTable } from './table.ts';
+import type { Bench, BenchResult, Report } from './types.ts';
+import { watchMemory } from './watch-memory.ts';
+
+const benches: readonly Bench[] = [midiToPut, faderSweep, podToLight, brokers, watchMemory, idleLink];
+
+/** Folders of benches under way; removed at the latest when the process ends. */
+const folders = new Set<string>();
+process.on('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+const say = (text: string): void => {
+  process.stderr.write(`bench: ${text}\n`);
+};
+
+/** Runs one bench and ends everything that it started. */
+async function runOne(bench: Bench, isQuick: boolean): Promise<BenchResult> {
+  const { name, title } = bench;
+  const startedAt = performance.now();
+  const ends: (() => Promise<unknown> | unknown)[] = [];
+  const result = (findings: BenchResult['findings'], problem: string | null): BenchResult => ({
+    name,
+    title,
+    tookSeconds: Math.round((performance.now() - startedAt) / 100) / 10,
+    findings,
+    problem,
+  });
+  const missing = bench.needs.filter((program) => spawnSync(program, ['--help']).error !== undefined);
+  if (missing.length > 0) return result(null, `${missing.join(', ')} is not installed`);
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'surfaced-bench-'));
+  folders.add(folder);
+  ends.push(() => rm(folder, { recursive: true, force: true }));
+  try {
+    const findings = await bench.run({ isQuick, folder, defer: (end) => void ends.push(end), say });
+    return result(findings, null);
+  } catch (error) {
+    say(`${name} failed: ${error instanceof Error ? error.stack : String(error)}`);
+    return result(null, error instanceof Error ? error.message : String(error));
+  } finally {
+    for (const end of ends.reverse()) {
+      try {
+        await end();
+      } catch (error) {
+        say(`${name}: something did not end: ${String(error)}`);
+      }
+    }
+  }
+}
+
+/** First line that a program says of itself. */
+const firstLine = (command: string, ...args: string[]): string => {
+  const { stdout } = spawnSync(command, args, { encoding: 'utf8' });
+  return stdout?.split('\n')[0]?.trim() ?? '';
+};
+
+function machine(): Report['machine'] {
+  const [cpu] = os.cpus();
+  return {
+    CPU: `${os.cpus().length} x ${cpu?.model.trim() ?? os.arch()}`,
+    Node: process.versions.node,
+    system: `${os.type()} ${os.release()}`,
+    mosquitto: /version (\S+)/.exec(firstLine('mosquitto', '-h'))?.[1] ?? 'none',
+    kubectl: /v[\d.]+/.exec(firstLine('kubectl', 'version', '--client'))?.[0] ?? 'none',
+    'load before': (os.loadavg()[0] ?? 0).toFixed(1),
+  };
+}
+
+interface Flags {
+  readonly only?: string;
+  readonly quick?: true;
+  readonly save?: true;
+  readonly readme?: true;
+}
+
+async function main({ only, quick, save, readme }: Flags): Promise<void> {
+  if (process.platform !== 'linux') throw new Error('the benches read /proc: they run on Linux only');
+  const chosen = benches.filter(({ name }) => only === undefined || name === only);
+  const isQuick = quick === true;
+  const before = { madeAt: new Date().toISOString(), isQuick, machine: machine() };
+  const results: BenchResult[] = [];
+  for (const bench of chosen) {
+    say(bench.title);
+    const result = await runOne(bench, isQuick);
+    say(`  ${result.problem ?? 'done'} after ${result.tookSeconds} s`);
+    results.push(result);
+  }
+  const report: Report = { ...before, results };
+  const table = markdownTable(report);
+  process.stdout.write(`${table}\n`);
+  const json = `${JSON.stringify(report, null, 2)}\n`;
+  await mkdir(path.join('bench', 'results'), { recursive: true });
+  await writeFile(path.join('bench', 'results', 'latest.json'), json);
+  if (save) await writeFile(path.join('docs', 'bench.json'), json);
+  if (readme) {
+    const text = withTable(await readFile('README.md', 'utf8'), table);
+    if (text === null) throw new Error('README.md has no <!-- bench --> and <!-- /bench -->');
+    await writeFile('README.md', text);
+  }
+  if (results.some(({ problem }) => problem !== null)) process.exitCode = 1;
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+const program = new Command('npm run bench --')
+  .description('Measures surfaced beside its peers; prints a table and writes bench/results/latest.json.')
+  .addOption(new Option('--only <name>', 'run one bench').choices(benches.map(({ name }) => name)))
+  .option('--quick', 'fewer rounds: to see that it works, not to quote')
+  .option('--save', 'keep the numbers in docs/bench.json too')
+  .option('--readme', 'put the table into README.md')
+  .action(main);
+await program.parseAsync();

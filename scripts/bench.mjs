@@ -1,0 +1,32 @@
+// `npm run bench [-- options]`: sets up what is missing, compiles what is old, runs the benches as compiled code.
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { checkNode, fingerprint, installPackages, installPrograms, once, root, run, say } from './setup.mjs';
+
+checkNode();
+installPackages();
+installPrograms({ mosquitto: 'mosquitto', kubectl: 'kubernetes-client' });
+
+const bin = (name) => path.join(root, 'node_modules', '.bin', name);
+const out = path.join(root, '.setup', 'bench');
+const sources = ['daemon', 'hil', 'bench', 'tsconfig.json', 'package-lock.json', 'scripts/bench.mjs'];
+const main = path.join(out, 'bench', 'main.js');
+once('bench-build', existsSync(main) ? fingerprint(...sources) : 'missing', () => {
+  say('compiling the benches (once, a few seconds)');
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  run(bin('tsc'), ['-p', path.join('bench', 'tsconfig.json')]);
+  // The compiled command line looks for it two folders up, as it does in dist.
+  cpSync(path.join(root, 'package.json'), path.join(root, '.setup', 'package.json'));
+});
+
+const options = process.argv.slice(2);
+const done = spawnSync(process.execPath, [main, ...options], {
+  cwd: root,
+  stdio: ['ignore', 'inherit', 'inherit'],
+});
+// The formatter has its own idea of JSON, and checks it.
+if (options.includes('--save') && done.status === 0)
+  run(bin('biome'), ['format', '--write', path.join('docs', 'bench.json')]);
+process.exit(done.status ?? 1);
