@@ -79,9 +79,9 @@ export class FakeTime implements Clock, Timers {
 }
 
 /** How much faster than the machine's clock {@link fastTime} goes. */
-const speed = 20;
+const speed = 10;
 
-/** Twenty seconds in one, for tests with real connections: what the loop waits for takes no patience there. */
+/** Ten seconds in one, for tests with real connections: what the loop waits for takes no patience there. */
 export const fastTime: Clock & Timers = {
   now: () => Date.now(),
   monotonic: () => performance.now() * speed,
@@ -376,5 +376,10 @@ export class Bed extends Bench<FakeTime, FakeCluster> {
     bed.birth('desk');
     await bed.time.settle();
     return bed;
+  }
+
+  /** The numbers that were written or tried, in order. */
+  get puts(): readonly (number | null)[] {
+    return this.cluster.calls.filter(({ verb }) => verb === 'put').map(({ want }) => want);
   }
 }

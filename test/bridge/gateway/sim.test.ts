@@ -104,7 +104,7 @@ const cluster = await connectCluster({
   clock: systemClock,
   random: Math.random,
   fieldManager: 'surfaced',
-  tuning: { ...quick, requestMs: 1000 },
+  tuning: quick,
 });
 const bindings: readonly BindingInput[] = workloads.map((workload, index) => ({
   control: `fader${(index % 4) + 1}`,
