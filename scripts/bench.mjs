@@ -1,6 +1,6 @@
 // `npm run bench [-- options]`: sets up what is missing, compiles what is old, runs the benches as compiled code.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { checkNode, fingerprint, installPackages, installPrograms, once, root, run, say } from './setup.mjs';
 
@@ -10,16 +10,25 @@ installPrograms({ mosquitto: 'mosquitto', kubectl: 'kubernetes-client' });
 
 const bin = (name) => path.join(root, 'node_modules', '.bin', name);
 const out = path.join(root, '.setup', 'bench');
-const sources = ['daemon', 'hil', 'bench', 'tsconfig.json', 'package-lock.json', 'scripts/bench.mjs'];
 const main = path.join(out, 'bench', 'main.js');
-once('bench-build', existsSync(main) ? fingerprint(...sources) : 'missing', () => {
+const compile = () => {
   say('compiling the benches (once, a few seconds)');
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   run(bin('tsc'), ['-p', path.join('bench', 'tsconfig.json')]);
   // The compiled command line looks for it two folders up, as it does in dist.
   cpSync(path.join(root, 'package.json'), path.join(root, '.setup', 'package.json'));
-});
+};
+// Results change with every run and are no source.
+const own = readdirSync(path.join(root, 'bench')).filter((name) => name !== 'results');
+const sources = [
+  'daemon',
+  'hil',
+  'tsconfig.json',
+  'package-lock.json',
+  ...own.map((name) => `bench/${name}`),
+];
+if (!once('bench-build', fingerprint(...sources), compile) && !existsSync(main)) compile();
 
 const options = process.argv.slice(2);
 const done = spawnSync(process.execPath, [main, ...options], {
