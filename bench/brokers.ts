@@ -14,7 +14,7 @@ import type { Bench, BenchContext, Findings } from './types.ts';
 const surfaceCount = 10;
 const window = 20;
 const rounds = { full: 5, quick: 2 };
-const measureMs = { full: 3000, quick: 1500 };
+const measureMs = { full: 3000, quick: 1200 };
 const warmUpMs = 700;
 const payload = JSON.stringify({
   v: 1,

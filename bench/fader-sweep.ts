@@ -7,7 +7,7 @@ import type { Bench, BenchContext, Findings } from './types.ts';
 
 const max = 20;
 const rateHz = 100;
-const sweepSeconds = { full: 10, quick: 4 };
+const sweepSeconds = { full: 10, quick: 3 };
 /** One stroke from end to end. */
 const strokeSeconds = 1.3;
 /** Where the fader rests in the end: the number that has to be in force then. */
