@@ -197,9 +197,14 @@ class BrowserPanel implements SimPanel {
   }
 
   #emitHeld(name: string, isHeld: boolean): void {
-    if (this.#controls.get(name)?.kind === 'button')
+    if (this.#controls.get(name)?.kind === 'button') {
       this.#emit?.({ type: isHeld ? 'press' : 'release', control: name });
-    else this.#emit?.({ type: 'touch', control: name, isTouched: isHeld });
+      return;
+    }
+    this.#emit?.({ type: 'touch', control: name, isTouched: isHeld });
+    // Where the hand found it: one key pressed or one click is a movement from there, not a first reading.
+    const value = this.#positions.get(name);
+    if (isHeld && value !== undefined) this.#emit?.({ type: 'position', control: name, value });
   }
 
   #wholeFace(): Face {
