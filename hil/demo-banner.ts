@@ -21,37 +21,25 @@ export interface BannerFacts {
 const row = (word: string, text: string): string => `  ${word.padEnd(10)}${text}`;
 const kubectl = (demo: BannerFacts): string => `kubectl --kubeconfig ${shellWord(demo.kubeconfigPath)}`;
 
+/** Lines to copy; the workloads are those that the simulated cluster begins with. */
 function simulated(demo: BannerFacts): string[] {
-  const { bindings } = demo.surface.spec;
-  const deployments = bindings.map(({ target }) => target).filter(({ kind }) => kind === 'Deployment');
-  const [first] = deployments;
-  const victim = deployments.find(({ name }) => name === 'flaky') ?? first;
-  const lines = [
+  const shop = `${kubectl(demo)} -n shop`;
+  return [
     '',
     '  In another terminal: watch, scale, let Pods crash, let them recover',
     `    ${kubectl(demo)} get pods -A -w`,
+    `    ${shop} scale deployment cart --replicas=6`,
+    `    ${shop} annotate deployment flaky ${BEHAVIOUR}=crash`,
+    `    ${shop} annotate deployment flaky ${BEHAVIOUR}-`,
+    '',
   ];
-  if (first) {
-    lines.push(`    ${kubectl(demo)} -n ${first.namespace} scale deployment ${first.name} --replicas=6`);
-  }
-  if (victim) {
-    const { namespace, name } = victim;
-    lines.push(
-      `    ${kubectl(demo)} -n ${namespace} annotate deployment ${name} ${BEHAVIOUR}=crash`,
-      `    ${kubectl(demo)} -n ${namespace} annotate deployment ${name} ${BEHAVIOUR}-`,
-    );
-  }
-  return [...lines, ''];
 }
 
 function real(demo: BannerFacts): string[] {
-  const lines = [row('cluster', `REAL: context ${demo.context} of ${demo.kubeconfigPath}`)];
+  const lines: string[] = [];
   const { bindings } = demo.surface.spec;
   if (bindings.length === 0) {
-    return [
-      ...lines,
-      row('bindings', 'none: name targets with --bind namespace/kind/name or --surface <file>'),
-    ];
+    return [row('bindings', 'none: name targets with --bind namespace/kind/name or --surface <file>')];
   }
   for (const [index, { control, bank, target, min, max }] of bindings.entries()) {
     const where = bank === 0 ? control : `${control} on bank ${bank + 1}`;

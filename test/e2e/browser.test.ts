@@ -96,7 +96,6 @@ t.test('the demo in a browser', { skip: noChromium || noKubectl, timeout: 110_00
   const demo = await startDemoProcess();
   t.teardown(() => demo.process.end('SIGTERM'));
   const { kubeconfig } = demo;
-  if (kubeconfig === null) throw new Error(`no kubeconfig in:\n${demo.banner}`);
   const shop = (...args: readonly string[]) => kubectl(kubeconfig, '-n', 'shop', ...args);
   /** Resolves when kubectl sees this number in the spec. */
   const asked = async (namespace: string, target: string, replicas: number): Promise<string> =>

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import path from 'node:path';
 import { WebSocket } from 'ws';
 import type { Strip } from '../../daemon/surface/types.ts';
 import type {
@@ -16,8 +15,8 @@ export interface RunningDemo {
   readonly process: Surfaced;
   /** With a slash at the end. */
   readonly url: string;
-  /** The path that the banner gives to kubectl, null when it gives none. */
-  readonly kubeconfig: string | null;
+  /** The path that the banner gives to kubectl; empty when it gives none. */
+  readonly kubeconfig: string;
   readonly banner: string;
 }
 
@@ -27,12 +26,9 @@ export async function startDemoProcess(...args: readonly string[]): Promise<Runn
   const [banner] = await process.printed(/^surfaced demo\n[\s\S]*Ctrl-C.*\n/m);
   const url = /^ +panel +(\S+)$/m.exec(banner)?.[1];
   if (url === undefined) throw new Error(`no address in:\n${banner}`);
-  const kubeconfig = /kubectl --kubeconfig (\S+)/.exec(banner)?.[1] ?? null;
+  const kubeconfig = /kubectl --kubeconfig (\S+)/.exec(banner)?.[1] ?? '';
   return { process, url, kubeconfig, banner };
 }
-
-/** The folder that a demo keeps its files in. */
-export const folderOf = (file: string): string => path.dirname(file);
 
 /** What `/healthz` says, with its status. */
 export async function healthz(url: string): Promise<{ status: number; report: HealthReport }> {
@@ -83,6 +79,20 @@ export class PageClient {
 
   send(message: PageMessage): void {
     this.#socket.send(JSON.stringify(message));
+  }
+
+  /** Resolves when the surface is online and shows what the cluster says about a binding. */
+  async live(name: string): Promise<void> {
+    await this.until(
+      () => this.face.link.state === 'online' && this.strip(name)?.condition.state !== 'unknown',
+    );
+  }
+
+  /** Moves a fader with a motor as a hand does. */
+  moveMotor(control: string, value: number): void {
+    this.send({ type: 'touch', control, isTouched: true });
+    this.send({ type: 'position', control, value });
+    this.send({ type: 'touch', control, isTouched: false });
   }
 
   /** Resolves as soon as the condition holds; it is looked at after every message. */

@@ -21,14 +21,16 @@ export const noKubectl: string | false =
 export class Surfaced {
   readonly #child: ChildProcess;
   readonly #lines: Record<string, unknown>[] = [];
+  readonly #closed: Promise<void>;
   #output = '';
   readonly #waiting = new Set<() => void>();
   readonly name: string;
 
-  constructor(name: string, args: readonly string[]) {
+  constructor(name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
     this.name = name;
     this.#child = spawn(process.execPath, ['--import=tsx', main, ...args], {
       cwd: root,
+      env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child.stdout!.setEncoding('utf8').on('data', (text: string) => {
@@ -43,13 +45,9 @@ export class Surfaced {
       }
       for (const look of this.#waiting) look();
     });
-    this.#child.on('exit', () => {
+    this.#closed = once(this.#child, 'close').then(() => {
       for (const look of this.#waiting) look();
     });
-  }
-
-  get pid(): number {
-    return this.#child.pid ?? -1;
   }
 
   /** Resolves with the first log line with this message; rejects when the process ends before. */
@@ -89,15 +87,17 @@ export class Surfaced {
     this.#child.kill(signal);
   }
 
-  /** Resolves when the process is gone, with its exit code or the signal that ended it. */
+  /**
+   * Resolves when the process is gone and so is everything else that holds its output, with its exit code or the
+   * signal that ended it.
+   */
   async ended(): Promise<number | string> {
-    if (!this.#hasExited) await once(this.#child, 'exit');
+    await this.#closed;
     return this.#child.exitCode ?? this.#child.signalCode ?? '';
   }
 
   /** Ends the process; resolves when it is gone. */
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    if (this.#hasExited) return;
     this.#child.kill(signal);
     await this.ended();
   }
