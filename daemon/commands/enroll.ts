@@ -99,6 +99,11 @@ async function makeToken(options: EnrollOptions, clock: Clock): Promise<Enrolmen
     throw new SurfacedError('E_USAGE', `uses: expected a number from 1 to 1000, got ${uses}`);
   if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(surface))
     throw new SurfacedError('E_USAGE', `surface: expected a name of a-z, 0-9 and dashes, got "${surface}"`);
+  if (options.url !== null && !(URL.canParse(options.url) && new URL(options.url).protocol === 'https:'))
+    throw new SurfacedError(
+      'E_USAGE',
+      `url: expected an address that begins with https://, got "${options.url}"`,
+    );
   const config = await loadConfig('Gateway', gatewayConfigPath);
   const url = options.url ?? gatewayUrl(config);
   const warnings = await warningsFor(config, surface, url);

@@ -4,10 +4,11 @@
  * to attestation by TPM and is not here.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, readdir, realpath, rename, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, readdir, realpath, rename, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseAllDocuments, stringify } from 'yaml';
 import { openTokens, type TokenInfo } from '../attest/tokens.ts';
+import { checkSurface } from '../bridge/registry/check.ts';
 import { openFolderRegistry } from '../bridge/registry/folder.ts';
 import { systemClock } from '../clock.ts';
 import { loadConfig, parseConfigs, readConfigFile } from '../config/load.ts';
@@ -96,10 +97,11 @@ export async function revokeSurface(options: {
   let broken: unknown = null;
   for (const entry of (await namesIn(folder)).filter((file) => /^[^.].*\.ya?ml$/i.test(file)).sort()) {
     const file = path.join(folder, entry);
-    const text = await readConfigFile(file);
+    let text: string;
     try {
+      text = await readConfigFile(file);
       // The gateway would not look at a changed file that is broken elsewhere, so it is not changed.
-      parseConfigs('ControlSurface', text, file, null);
+      parseConfigs('ControlSurface', text, file, checkSurface);
     } catch (error) {
       broken = error;
       continue;
@@ -142,7 +144,10 @@ async function replaceFile(file: string, text: string): Promise<void> {
       `.${path.basename(target)}.${randomBytes(4).toString('hex')}`,
     );
     await writeFile(beside, text, { flag: 'wx' });
-    await chmod(beside, (await stat(target)).mode & 0o777);
+    // With the owner of the old one: whoever revokes may be root, and the gateway must be able to read it.
+    const [{ mode, uid, gid }, fresh] = await Promise.all([stat(target), stat(beside)]);
+    if (fresh.uid !== uid || fresh.gid !== gid) await chown(beside, uid, gid);
+    await chmod(beside, mode & 0o777);
     await rename(beside, target);
   } catch (cause) {
     throw registryError(file, cause);

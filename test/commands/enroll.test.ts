@@ -1,4 +1,4 @@
-import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { enrollConfig, enrollToken, parseTtl } from '../../daemon/commands/enroll.ts';
@@ -65,7 +65,11 @@ t.test('a whole Device file', async (t) => {
 t.test('wrong usage costs no token', async (t) => {
   const { gatewayConfigPath, folder } = gateway(t, 'enrol2: 1\n');
   const options = { ...defaults, gatewayConfigPath, output: 'text' } as const;
-  for (const wrong of [{ ttl: '1 hour' }, { ttl: '31d' }, { ttl: '0m' }, { uses: 0 }, { surface: 'De sk' }])
+  const wrongUrls = ['gateway.example:8443', 'http://gateway.example:8443', 'nonsense'].map((url) => ({
+    url,
+  }));
+  const wrongWords = [{ ttl: '1 hour' }, { ttl: '31d' }, { ttl: '0m' }, { uses: 0 }, { surface: 'De sk' }];
+  for (const wrong of [...wrongWords, ...wrongUrls])
     await t.rejects(enrollToken({ ...options, ...wrong }), { code: 'E_USAGE', class: 'usage' });
   await t.rejects(enrollToken(options), { code: 'E_CFG_INVALID', message: /did you mean "enrol"/ });
   t.notOk((await readdir(folder)).includes('state'));
@@ -117,3 +121,36 @@ t.test('revoking changes one field of the right document, and can be taken back'
     'unless the surface may be in it',
   );
 });
+
+t.test('a surface is revoked whatever else lies in the folder', async (t) => {
+  const { gatewayConfigPath, folder } = gateway(t);
+  await mkdir(path.join(folder, 'surfaces', '0.yaml'));
+  await writeFile(path.join(folder, 'surfaces', '1.yaml'), Buffer.from([0xff, 0xfe]));
+  const options = { gatewayConfigPath, name: 'lab', isRevoked: true, output: 'text' } as const;
+  t.match(await revokeSurface(options), /lab is revoked/);
+});
+
+t.test('a revocation that the gateway would not see is an error', async (t) => {
+  const { gatewayConfigPath, folder } = gateway(t);
+  const file = path.join(folder, 'surfaces', 'a.yaml');
+  const options = { gatewayConfigPath, name: 'desk', isRevoked: true, output: 'text' } as const;
+  const binding =
+    '    - { control: fader1, max: 9, target: { apiVersion: apps/v1, kind: Deployment, namespace: a, name: b } }\n';
+  const text = `${surface('desk')}${binding}`;
+  await writeFile(file, text);
+  await t.rejects(revokeSurface(options), { code: 'E_CFG_INVALID', message: /already bound/ });
+  t.equal(await readFile(file, 'utf8'), text, 'the file stays as it was');
+});
+
+t.test(
+  'the gateway can still read a file that somebody else has changed',
+  { skip: process.getuid?.() !== 0 && 'only root can give files away' },
+  async (t) => {
+    const { gatewayConfigPath, folder } = gateway(t);
+    const file = path.join(folder, 'surfaces', 'a.yaml');
+    await chmod(file, 0o600);
+    await chown(file, 1234, 5678);
+    await revokeSurface({ gatewayConfigPath, name: 'lab', isRevoked: true, output: 'text' });
+    t.match(await stat(file), { uid: 1234, gid: 5678, mode: 0o100600 });
+  },
+);
