@@ -41,6 +41,11 @@ export class SlotFeed {
     this.#watch = tools.cluster.watchTarget(slot.binding.target, () => this.changed());
   }
 
+  /** It sends; false before the first {@link resend} and after {@link pause}. */
+  get isLive(): boolean {
+    return this.#isLive;
+  }
+
   snapshot(): TargetSnapshot {
     return this.#watch.snapshot();
   }

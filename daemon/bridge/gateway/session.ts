@@ -152,7 +152,11 @@ export class SurfaceSession {
     if (isNew || isChanged) {
       this.#sentBindings = text;
       this.#sendBindings(resolved.bindings, trust);
-      for (const { slot } of resolved.bindings) this.#feeds.get(slot)?.resend();
+    }
+    for (const { slot } of resolved.bindings) {
+      const feed = this.#feeds.get(slot);
+      // A feed may be new although the surface is told nothing new of its binding.
+      if (feed && (isNew || isChanged || !feed.isLive)) feed.resend();
     }
   }
 

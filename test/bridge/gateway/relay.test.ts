@@ -213,3 +213,14 @@ t.test('messages that are not ours or not readable do no harm', async (t) => {
   t.equal(bed.relay.status().surfacesOnline, 1);
   await bed.relay.close();
 });
+
+t.test('a change of the bindings that is no news to the surface leaves no slot behind', async (t) => {
+  const bed = await Bed.desk();
+  await bed.time.advance(1000);
+  bed.registry.set('desk', surfaceOf('desk', [{ autoscaler: 'refuse' }]));
+  t.equal(bindingMessages(bed).length, 1, 'the surface need not know');
+  bed.cluster.change(cart, { ready: 1 });
+  await bed.time.advance(200);
+  t.match(bed.slots().at(-1), { ready: 1 }, 'the slot goes on');
+  await bed.relay.close();
+});
