@@ -25,7 +25,7 @@ export interface AdmitFacts {
   readonly slotSince: number;
   /** Unix milliseconds. */
   readonly now: number;
-  /** When this gateway started, Unix milliseconds. */
+  /** When this gateway started, Unix milliseconds; 0 when that is long ago. */
   readonly startedAt: number;
   /** Whether the surface is within its rate. */
   readonly isWithinRate: boolean;

@@ -4,9 +4,10 @@ import type { BindingConfig, GatewayConfig } from '../../config/schema.ts';
 import type { Log } from '../../log.ts';
 import type { Actor, Cluster, Scale, TargetSnapshot } from '../kube/types.ts';
 import type { Registry } from '../registry/types.ts';
-import type { AckMessage, CommandMessage } from '../wire/messages.ts';
+import { type AckMessage, type CommandMessage, maxTtlMs } from '../wire/messages.ts';
 import {
   type AdmitFacts,
+  allowedAheadMs,
   readCommand,
   refusal,
   refuseOutOfRange,
@@ -26,6 +27,9 @@ import type { Timers } from './timers.ts';
 /** Commands a second of one surface, and at once; a panel of sixteen faders in motion sends 32 a second. */
 const ratePerSecond = 40;
 const rateBurst = 80;
+
+/** So long after the start whatever was asked for before it is late; a clock set back must not prolong that. */
+const fenceMs = maxTtlMs + allowedAheadMs;
 
 /** A slot of a surface as the pipeline needs it. */
 export interface CommandSlot {
@@ -60,6 +64,8 @@ interface Sender {
 export class Commands {
   readonly #tools: CommandTools;
   readonly #startedAt: number;
+  /** Monotonic milliseconds. */
+  readonly #fenceEndsAt: number;
   readonly #senders = new Map<string, Sender>();
   readonly #lines = new Map<string, TargetLine>();
   readonly #inFlight = new Set<Command>();
@@ -68,6 +74,7 @@ export class Commands {
   constructor(tools: CommandTools) {
     this.#tools = tools;
     this.#startedAt = tools.clock.now();
+    this.#fenceEndsAt = tools.clock.monotonic() + fenceMs;
   }
 
   /** Commands without an end. */
@@ -178,7 +185,7 @@ export class Commands {
       binding: slot?.binding ?? null,
       slotSince: slot?.since ?? 0,
       now: clock.now(),
-      startedAt: this.#startedAt,
+      startedAt: clock.monotonic() < this.#fenceEndsAt ? this.#startedAt : 0,
       isWithinRate: true,
     };
   }

@@ -37,11 +37,17 @@ export const startedAt = 1_800_000_000_000;
 /** Time that moves only when told to; timers run in order, promises settle in between. */
 export class FakeTime implements Clock, Timers {
   #now = startedAt;
+  #setBackMs = 0;
   #order = 0;
   readonly #timers = new Set<{ at: number; order: number; action: () => void }>();
 
   now(): number {
-    return this.#now;
+    return this.#now - this.#setBackMs;
+  }
+
+  /** The wall clock jumps; everything else goes on. */
+  setBack(ms: number): void {
+    this.#setBackMs += ms;
   }
 
   monotonic(): number {

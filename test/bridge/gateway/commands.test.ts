@@ -315,3 +315,22 @@ t.test('a command for a slot that has come to mean another target does not reach
   t.equal(bed.cluster.object(pay).desired, 4);
   await bed.relay.close();
 });
+
+t.test('a gateway clock that is set back does not put the commands after it before its start', async (t) => {
+  const bed = await Bed.desk();
+  await bed.time.advance(60_000);
+  bed.time.setBack(3_600_000);
+  const id = bed.send({ want: 4, saw: 3 });
+  await bed.time.advance(50);
+  t.equal(bed.phases(id), 'received accepted');
+  await bed.relay.close();
+});
+
+t.test('set back soon after the start, it still refuses what was asked for before', async (t) => {
+  const bed = await Bed.desk();
+  await bed.time.advance(1000);
+  bed.time.setBack(1000);
+  t.equal(bed.last(bed.send({ want: 4, saw: 3, issuedAt: startedAt - 500 })), 'expired BeforeStart');
+  t.same(bed.puts, []);
+  await bed.relay.close();
+});
