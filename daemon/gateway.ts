@@ -126,7 +126,18 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
             ? `${problems[0].source}: ${problems[0].message}`
             : `${registry.list().length} surfaces`,
         },
-        relay: { ok: true, detail: `${relayed.surfacesOnline} surfaces online` },
+        // A binding that does not fit is its surface's trouble: it must not take the gateway out of service.
+        relay: {
+          ok: true,
+          detail: [
+            `${relayed.surfacesOnline} surfaces online`,
+            ...relayed.surfaces.flatMap(({ name, problems }) =>
+              problems.map((problem) => `${name}: ${problem}`),
+            ),
+          ]
+            .slice(0, 6)
+            .join('; '),
+        },
       });
     };
     if (config.health) {
