@@ -8,6 +8,9 @@ const clockSamples = 5;
 /** Beats that may be missed before the gateway counts as silent. */
 const missedBeats = 3;
 
+/** A beat that is further behind is not late: the clock was set back. So far ahead of it commands are refused. */
+const longestDelayMs = 2000;
+
 export class GatewayWatch {
   readonly #beatIntervalMs: number;
   #session: string | null = null;
@@ -33,7 +36,7 @@ export class GatewayWatch {
   }
 
   /**
-   * Takes one status. A retained one may be of any age and counts for nothing; a late will of an older session
+   * Takes one status. A retained one may be of any age and counts for nothing; a late message of an older session
    * does not speak for the gateway of now.
    * @returns true when the gateway was started anew
    */
@@ -44,15 +47,17 @@ export class GatewayWatch {
       if (isCurrent) this.#isOffline = true;
       return false;
     }
-    if (this.#last !== null && (isCurrent ? message.seq < this.#last.seq : message.at < this.#last.at))
-      return false;
+    if (this.#last !== null && isCurrent && message.seq < this.#last.seq) return false;
+    // Older by its time only: where the current session is not heard, it is the new one's clock that was set back.
+    if (this.#last !== null && !isCurrent && message.at < this.#last.at && this.#isHeard(at)) return false;
     const isNew = this.#session !== null && !isCurrent;
-    if (isNew) this.#offsets = [];
+    const offset = message.at - at;
+    if (isNew || Math.max(...this.#offsets) - offset > longestDelayMs) this.#offsets = [];
     this.#session = message.session;
     this.#last = message;
     this.#lastBeatAt = at;
     this.#isOffline = false;
-    this.#offsets = [...this.#offsets, message.at - at].slice(-clockSamples);
+    this.#offsets = [...this.#offsets, offset].slice(-clockSamples);
     return isNew;
   }
 
@@ -66,8 +71,13 @@ export class GatewayWatch {
   problem(at: Millis): string | null {
     if (this.#isOffline) return 'The gateway is stopping or has lost its broker.';
     if (this.#lastBeatAt === null) return 'Waiting for the gateway.';
-    if (at - this.#lastBeatAt > missedBeats * this.#beatIntervalMs) return 'The gateway is silent.';
+    if (!this.#isHeard(at)) return 'The gateway is silent.';
     if (this.#last?.apiHealthy === false) return this.#last.detail || 'The API server is away.';
     return null;
+  }
+
+  #isHeard(at: Millis): boolean {
+    if (this.#isOffline || this.#lastBeatAt === null) return false;
+    return at - this.#lastBeatAt <= missedBeats * this.#beatIntervalMs;
   }
 }
