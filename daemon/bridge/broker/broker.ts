@@ -32,7 +32,7 @@ export interface BrokerOptions {
   readonly maxConnections: number;
   /** Reads an identity from a client certificate (DER) that the CA has signed; null when there is none in it. */
   readonly identify: (certificate: Uint8Array) => Identity | null;
-  /** Whether the surface may act now; asked at connect and every second. */
+  /** Whether the surface may act now; asked at connect, at every publish and every second. */
   readonly isAllowed: (identity: Identity) => boolean;
   readonly clock: Clock;
   readonly log: Log;
@@ -208,7 +208,6 @@ class EmbeddedBroker implements Broker {
   #ready(client: Client): void {
     const session = this.#byConnection.get(client.conn);
     if (session === undefined) return;
-    session.client = client;
     const previous = this.#current.get(session.surface);
     if (previous !== undefined && previous !== session) {
       previous.socket.destroy();
@@ -235,15 +234,15 @@ class EmbeddedBroker implements Broker {
   /** A certificate that ends, or trust that is withdrawn, does not end a TLS session by itself. */
   #endWhatMayNotBe(): void {
     for (const session of this.#sessions) {
-      const problem = this.#problemOf(session.identity);
+      const problem = this.#problemOf(session);
       if (problem !== null) this.#end(session, problem);
     }
   }
 
-  #problemOf(identity: Identity): string | null {
-    if (identity.notAfter <= this.#options.clock.now()) return 'certificate is out of date';
+  #problemOf(session: Session): string | null {
+    if (session.isOutOfDate) return 'certificate is out of date';
     try {
-      return this.#options.isAllowed(identity) ? null : 'not in the registry or revoked';
+      return this.#options.isAllowed(session.identity) ? null : 'not in the registry or revoked';
     } catch (error) {
       return `registry: ${String(error)}`;
     }
@@ -254,7 +253,7 @@ class EmbeddedBroker implements Broker {
     const aedes = new Aedes({
       ...createHooks({
         sessionOf,
-        problemOf: (identity) => this.#problemOf(identity),
+        problemOf: (session) => this.#problemOf(session),
         isBacklogged: (session) => {
           if (session.socket.writableLength <= this.#limits.maxBacklogBytes) return false;
           this.#complaints.warn(session.surface, 'does not read what it subscribed to');

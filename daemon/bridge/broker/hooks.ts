@@ -3,7 +3,6 @@
  * hook would end the process; an error is never "allowed".
  */
 import type { AedesOptions, AuthenticateError, Client } from 'aedes';
-import type { Identity } from '../../attest/types.ts';
 import { type AckMessage, commandMessage, decode } from '../wire/messages.ts';
 import { wireVersion } from '../wire/topics.ts';
 import { judgePublish, mayReceive, maySubscribe, type Publication, problemOfWill } from './rules.ts';
@@ -23,8 +22,8 @@ export interface WirePublish {
 /** What the hooks need of the broker. */
 export interface HookContext {
   sessionOf(client: Client): Session | undefined;
-  /** Why this identity may not act now, or null. */
-  problemOf(identity: Identity): string | null;
+  /** Why this surface may not act now, or null. */
+  problemOf(session: Session): string | null;
   complain(source: string, reason: string): void;
   answer(session: Session, ack: AckMessage): void;
   /** True when so much waits for this client that nothing may be added; it is closed then. */
@@ -67,7 +66,7 @@ export function createHooks(
     authenticate: (client, _user, _password, callback) => {
       const problem = guarded(() => {
         const session = sessionOf(client);
-        return session === undefined ? 'no identity' : context.problemOf(session.identity);
+        return session === undefined ? 'no identity' : context.problemOf(session);
       });
       if (problem === null) callback(null, true);
       // 5: not authorized (MQTT 3.1.1, table 3.1).
@@ -111,6 +110,9 @@ function passPublish(context: HookContext, client: Client | null, packet: WirePu
   if (verdict.type === 'close') return verdict.reason;
   // The will of a client that has gone was checked at CONNECT, and is owed whatever else it sent.
   if (client.closed) return null;
+  // The look every second closes the session; until then nothing of it counts.
+  const problem = context.problemOf(session);
+  if (problem !== null) return problem;
   if (verdict.type === 'pass' && session.messages.take()) return null;
   const { code, detail } =
     verdict.type === 'drop'

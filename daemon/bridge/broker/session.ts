@@ -50,23 +50,26 @@ export class Session {
   readonly socket: TLSSocket;
   readonly messages: TokenBucket;
   readonly answers: TokenBucket;
-  /** Set when CONNECT was accepted. */
-  client: Client | null = null;
+  readonly #clock: Clock;
+  /** End of the certificate, monotonic milliseconds. */
+  readonly #endsAt: number;
 
   constructor(identity: Identity, socket: TLSSocket, limits: BrokerLimits, clock: Clock) {
     this.identity = identity;
     this.socket = socket;
     this.messages = new TokenBucket(limits.messages, clock);
     this.answers = new TokenBucket(limits.answers, clock);
+    this.#clock = clock;
+    this.#endsAt = clock.monotonic() + (identity.notAfter - clock.now());
   }
 
   get surface(): string {
     return this.identity.surface;
   }
 
-  /** True when CONNECT was accepted and the client has not gone. */
-  get isLive(): boolean {
-    return this.client !== null && !this.socket.destroyed;
+  /** True when the certificate has ended by either clock: one that is set back must not make it live longer. */
+  get isOutOfDate(): boolean {
+    return this.identity.notAfter <= this.#clock.now() || this.#endsAt <= this.#clock.monotonic();
   }
 }
 

@@ -16,8 +16,10 @@ const issued = new Map<string, Promise<Issued>>();
 /** A clock that a test can move. */
 export class MovableClock implements Clock {
   aheadMs = 0;
+  /** How far somebody has set the wall clock back. */
+  setBackMs = 0;
   now(): number {
-    return systemClock.now() + this.aheadMs;
+    return systemClock.now() + this.aheadMs - this.setBackMs;
   }
   monotonic(): number {
     return systemClock.monotonic() + this.aheadMs;

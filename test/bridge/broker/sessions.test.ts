@@ -58,6 +58,24 @@ t.test('a session ends with its certificate, and when the surface may act no lon
   await bed.until(() => bed.broker.sessions === 0);
 });
 
+t.test('a clock that is set back does not make a session live longer', async (t) => {
+  const bed = await startBed(t);
+  const desk = await bed.surface('desk');
+  bed.clock.setBackMs = 7 * 86_400_000;
+  await desk.ping();
+  bed.clock.aheadMs = 2 * 86_400_000;
+  await desk.closed;
+});
+
+t.test('nothing passes between the end of a certificate and that of its session', async (t) => {
+  const bed = await startBed(t);
+  const desk = await bed.surface('desk');
+  bed.clock.aheadMs = 2 * 86_400_000;
+  desk.publish('surfaced/v1/site/desk/up/cmd', '{}');
+  await desk.closed;
+  t.same(bed.messages, []);
+});
+
 t.test('the server certificate changes without a session being dropped', async (t) => {
   const bed = await startBed(t);
   const desk = await bed.surface('desk');
