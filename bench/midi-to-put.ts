@@ -12,8 +12,8 @@ const settleMs = 150;
 const max = 20;
 const low = 4;
 const high = 5;
-const rounds = { full: 40, quick: 12 };
-const warmUpRounds = 5;
+const rounds = { full: 40, quick: 8 };
+const warmUpRounds = 4;
 const pauseMs = 60;
 
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, pauseMs));

@@ -10,7 +10,7 @@ import { binding, namespace } from './stack.ts';
 import { compare } from './statistics.ts';
 import type { Bench, BenchContext, Findings, Row } from './types.ts';
 
-const sizes = [100, 1000, 10_000];
+const sizes = { full: [100, 1000, 10_000], quick: [100, 1000] };
 const podsEach = 100;
 /** Slots of one surface. */
 const bindingsEach = 64;
@@ -101,7 +101,8 @@ async function run(context: BenchContext): Promise<Findings> {
   const fresh = (): string => path.join(context.folder, `run${runs++}`);
   const rows: Row[] = [];
   const details: Record<string, unknown> = {};
-  for (const pods of sizes) {
+  const chosen = context.isQuick ? sizes.quick : sizes.full;
+  for (const pods of chosen) {
     const full = { deployments: pods / podsEach, pods };
     // One each, so that the code that reads Pods has been compiled there too.
     const base = { deployments: full.deployments, pods: full.deployments };
@@ -136,7 +137,7 @@ async function run(context: BenchContext): Promise<Findings> {
         ({ heapMib }) => heapMib,
       ),
     );
-    if (pods !== sizes.at(-1)) continue;
+    if (pods !== chosen.at(-1)) continue;
     // Of fewer Pods, resident memory shows nothing but the whims of the allocator.
     rows.push(row('the same: resident memory that they take', ({ residentMib }) => residentMib));
     const resident = (side: 'ours' | 'theirs') => absolute.map((each) => each[side].residentMib);
