@@ -28,12 +28,20 @@ t.test('the real kubectl reads, scales, follows and deletes', { skip }, async (t
   const follower = spawn('kubectl', ['-n', 'shop', 'get', 'deploy/cart', '-w'], { env });
   t.teardown(() => follower.kill());
   let followed = '';
-  const sawFive = new Promise<void>((resolve) => {
-    follower.stdout.on('data', (chunk: Buffer) => {
-      followed += chunk.toString();
-      if (/\ncart +5\/5/.test(followed)) resolve();
+  const sees = (pattern: RegExp): Promise<void> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        if (!pattern.test(followed)) return;
+        follower.stdout.off('data', look);
+        resolve();
+      };
+      follower.stdout.on('data', look);
     });
+  follower.stdout.prependListener('data', (chunk: Buffer) => {
+    followed += chunk.toString();
   });
+  await sees(/\ncart +3\/3/);
+  const sawFive = sees(/\ncart +5\/5/);
   t.equal(await kubectl('scale', 'deploy/cart', '--replicas=5'), 'deployment.apps/cart scaled\n');
   t.match(await kubectl('rollout', 'status', 'deploy/cart'), /successfully rolled out/);
   await sawFive;
