@@ -3,6 +3,7 @@ import path from 'node:path';
 import { loadAuthority } from './attest/ca.ts';
 import { startEnrolServer } from './attest/enrol-server.ts';
 import { openTokens, type Tokens } from './attest/tokens.ts';
+import type { Trust } from './attest/types.ts';
 import { startBroker } from './bridge/broker/broker.ts';
 import { fieldManager, startRelay } from './bridge/gateway/relay.ts';
 import { connectCluster } from './bridge/kube/cluster.ts';
@@ -59,6 +60,8 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       const known = registry.get(surface);
       return known !== null && !known.spec.isRevoked;
     };
+    /** Certificates live through a restart that made the policy stricter. */
+    const isEnough = (trust: Trust): boolean => trust === 'tpm' || config.policy.identity === 'token';
     let server = await authority.serverCertificate(config.enrol.hosts);
     const broker = await startBroker({
       ...splitListen(config.broker.listen),
@@ -69,7 +72,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       clientCaPem: authority.certificatePem,
       maxConnections: config.broker.maxConnections,
       identify: (certificate) => authority.identify(certificate),
-      isAllowed: (identity) => mayAct(identity.surface),
+      isAllowed: (identity) => isEnough(identity.trust) && mayAct(identity.surface),
       clock,
       log: log.child({ part: 'broker' }),
     });
