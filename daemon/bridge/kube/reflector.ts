@@ -251,7 +251,9 @@ export class Reflector<Item> {
     const { log } = this.#parts;
     const before = this.#failure;
     this.#failure = failure;
-    if (failure !== null && before?.message !== failure.message && !this.#collection.isOptional)
+    // What need not be there may be missing; that it may not be seen is for an operator to know.
+    const isNormal = this.#collection.isOptional && failure?.status !== 403;
+    if (failure !== null && before?.message !== failure.message && !isNormal)
       log.warn(
         { path: this.#collection.path, status: failure.status, why: wordsOf(failure) },
         'cannot watch',

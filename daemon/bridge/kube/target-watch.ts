@@ -51,6 +51,9 @@ function problemOf(error: KubeError): TargetProblem {
   return { state: 'unreachable', reason, message };
 }
 
+/** Not there or not allowed: as good as an answer where something is only watched if it can be. */
+const isRefusal = (failure: KubeError | null): boolean => failure?.status === 403 || failure?.status === 404;
+
 function asKubeError(error: unknown): KubeError {
   if (error instanceof KubeError) return error;
   const fields = { status: 0, reason: 'Unreachable', retryAfterMs: null, isUncertain: false };
@@ -70,6 +73,9 @@ export class TargetMirror {
   #pods: Lease<PodState> | null = null;
   #podsSelector = '';
   readonly #autoscalers: Lease<AutoscalerRecord>[] = [];
+  /** Discovery was asked for all kinds of autoscalers, with or without success. */
+  #hasLookedForAutoscalers = false;
+  readonly #autoscalerPause = new Pause();
   /** Of kinds without known paths. */
   #scale: Scale | null = null;
   #scaleOf = '';
@@ -111,6 +117,7 @@ export class TargetMirror {
   /** Tries again at once what waits after a failure. */
   resume(): void {
     this.#pause.wake();
+    this.#autoscalerPause.wake();
   }
 
   async stop(): Promise<void> {
@@ -120,15 +127,17 @@ export class TargetMirror {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
+    let finding: Promise<void> | null = null;
     try {
       const info = await this.#find(signal);
       if (info === null) return;
       this.#object = this.#parts.lease(this.#objects(info), this.#objectChanged);
-      await this.#findAutoscalers(signal);
+      finding = this.#findAutoscalers(signal);
       this.#objectChanged();
       if (!this.#isKnown) await this.#followScale(signal);
       else await new Promise<void>((resolve) => onceAborted(signal, resolve));
     } finally {
+      await finding;
       for (const lease of [this.#object, this.#pods, ...this.#autoscalers]) lease?.release();
     }
   }
@@ -165,26 +174,34 @@ export class TargetMirror {
     };
   }
 
+  #leaseAutoscalers(path: string, parse: Collection<AutoscalerRecord>['parse']): Lease<AutoscalerRecord> {
+    return this.#parts.lease<AutoscalerRecord>({ path, selector: {}, isOptional: true, parse }, this.changed);
+  }
+
+  /** HorizontalPodAutoscalers are part of every cluster; for KEDA discovery is asked until it answers. */
   async #findAutoscalers(signal: AbortSignal): Promise<void> {
-    const { discovery, lease, log } = this.#parts;
+    const { log, tuning, random } = this.#parts;
     const namespace = encodeURIComponent(this.#ref.namespace);
-    const add = (path: string, parse: Collection<AutoscalerRecord>['parse']): void => {
-      this.#autoscalers.push(
-        lease<AutoscalerRecord>({ path, selector: {}, isOptional: true, parse }, this.changed),
-      );
-    };
-    try {
-      const keda = await discovery.find('keda.sh/v1alpha1', 'ScaledObject', signal);
-      // First: KEDA makes a HorizontalPodAutoscaler of its own, and its owner is what must be named.
-      if (keda !== null) add(collectionPath(keda, this.#ref.namespace), parseScaledObject);
-    } catch (error) {
-      if (!signal.aborted) log.debug({ err: error }, 'KEDA cannot be looked for');
+    const path = `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers`;
+    this.#autoscalers.push(this.#leaseAutoscalers(path, parseHorizontalPodAutoscaler));
+    for (let failures = 0; ; failures++) {
+      const failure = await this.#findKeda(signal).catch(asKubeError);
+      if (signal.aborted) return;
+      this.#hasLookedForAutoscalers = true;
+      this.changed();
+      if (!failure) return;
+      log.debug({ err: failure }, 'KEDA cannot be looked for');
+      const backoffMs = Math.min(tuning.backoffMs * 2 ** failures, tuning.backoffMaxMs);
+      await this.#autoscalerPause.wait(jittered(backoffMs, random), signal);
     }
-    if (signal.aborted) return;
-    add(
-      `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers`,
-      parseHorizontalPodAutoscaler,
-    );
+  }
+
+  async #findKeda(signal: AbortSignal): Promise<void> {
+    const keda = await this.#parts.discovery.find('keda.sh/v1alpha1', 'ScaledObject', signal);
+    if (keda === null) return;
+    // First: KEDA makes a HorizontalPodAutoscaler of its own, and its owner is what must be named.
+    const path = collectionPath(keda, this.#ref.namespace);
+    this.#autoscalers.unshift(this.#leaseAutoscalers(path, parseScaledObject));
   }
 
   #record(): TargetRecord | null {
@@ -251,6 +268,20 @@ export class TargetMirror {
     }
   }
 
+  /** Why autoscalers are not known although they may be seen; the guard of a number depends on them. */
+  #autoscalerFailure(): KubeError | null {
+    for (const { reflector } of this.#autoscalers)
+      if (!reflector.isSynced && reflector.failure && !isRefusal(reflector.failure)) return reflector.failure;
+    return null;
+  }
+
+  #areAutoscalersKnown(): boolean {
+    return (
+      this.#hasLookedForAutoscalers &&
+      this.#autoscalers.every(({ reflector }) => reflector.isSynced || isRefusal(reflector.failure))
+    );
+  }
+
   #fail(failure: KubeError | null): void {
     if (this.#failure?.message === failure?.message) return;
     this.#failure = failure;
@@ -258,7 +289,11 @@ export class TargetMirror {
   }
 
   #problem(): TargetProblem | null {
-    const failure = this.#object?.reflector.failure ?? this.#failure ?? this.#pods?.reflector.failure;
+    const failure =
+      this.#object?.reflector.failure ??
+      this.#failure ??
+      this.#pods?.reflector.failure ??
+      this.#autoscalerFailure();
     const health = this.#parts.health();
     if (failure && failure.status !== 0) return problemOf(failure);
     if (!health.isHealthy) return { state: 'unreachable', reason: 'Unreachable', message: health.detail };
@@ -273,8 +308,9 @@ export class TargetMirror {
     const pods = [...(this.#pods?.reflector.items.values() ?? [])];
     const autoscalers = this.#autoscalers.flatMap((lease) => [...lease.reflector.items.values()]);
     const scale = this.#isKnown ? null : this.#scale;
-    // Without its scale the desired number of such a kind is unknown, and 0 would be a lie.
-    const isReady = record !== null && (this.#isKnown || scale !== null);
+    // Without its scale the desired number of such a kind is unknown, and 0 would be a lie. Nor is a number told
+    // before it is known who else decides about it: whoever acted on it would not be warned.
+    const isReady = record !== null && (this.#isKnown || scale !== null) && this.#areAutoscalersKnown();
     const ready = record?.hasReady ? record.state.ready : pods.filter((pod) => pod.light === 'ready').length;
     return {
       target: !isReady

@@ -1,4 +1,5 @@
 /** Watches that meet every failure which bridge.md lists for client-node, and must outlive them. */
+import pino from 'pino';
 import t, { type Test } from 'tap';
 import type { Replay } from '../../../hil/sim/replay/replay.ts';
 import { answer, cut, hang, type Reply, refusal, stream } from '../../../hil/sim/replay/reply.ts';
@@ -217,8 +218,10 @@ t.test('a watch that may not be opened says so, and works as soon as it may', as
   await cart.until(({ target, problem }) => target !== null && problem === null);
 });
 
-t.test('autoscalers that may not be seen are none, and no problem', async (t) => {
+t.test('autoscalers that may not be seen are none, and no problem but for a line in the log', async (t) => {
+  const lines: string[] = [];
   const { replay, cluster } = await start(t, [], {
+    log: pino({ level: 'warn' }, { write: (line) => lines.push(line) }),
     prepare: (replay) => {
       quietWorld(replay);
       replay.script(({ pathname }) =>
@@ -232,6 +235,7 @@ t.test('autoscalers that may not be seen are none, and no problem', async (t) =>
   );
   const { problem, autoscaler } = await cart.until(({ target }) => target !== null);
   t.same([problem, autoscaler], [null, null]);
+  t.match(lines, [/horizontalpodautoscalers.*cannot watch/], 'once: without it nobody is warned of them');
 });
 
 t.test('a target that is deleted, then made again', async (t) => {

@@ -28,7 +28,9 @@ t.test('a Deployment that is scaled down to nothing', async (t) => {
 
 t.test('trouble: never ready, image, paused, quota', async (t) => {
   const { cluster } = await start(t, ['06-troubled-rollouts']);
-  const stuck = await follow(t, cluster, deployment('stuck')).until(({ pods }) => pods.length === 2);
+  const stuck = await follow(t, cluster, deployment('stuck')).until(
+    ({ pods, target }) => pods.length === 2 && target !== null,
+  );
   t.match(stuck.target, { desired: 2, observed: 2, ready: 0, generation: 1, observedGeneration: 1 });
   const progressing = stuck.target?.conditions.find(({ type }) => type === 'Progressing');
   t.match(progressing, { status: 'False', reason: 'ProgressDeadlineExceeded', message: /timed out/ });
