@@ -75,7 +75,12 @@ t.test('what a page does comes out as events of the panel', async (t) => {
     { type: 'release', control: 'arm' },
   ];
   for (const message of messages) t.ok(receive(message));
-  t.same(events, messages);
+  const whereItWas = { type: 'position', control: 'fader1', value: 0 };
+  t.same(
+    events,
+    messages.toSpliced(2, 0, whereItWas as PageMessage),
+    'a touch tells where the hand found it',
+  );
 });
 
 t.test('what a control cannot do is refused', async (t) => {
