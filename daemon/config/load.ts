@@ -51,6 +51,9 @@ const pathFields: Readonly<Record<Kind, readonly (readonly string[])[]>> = {
 export const resolveBeside = (configFile: string, value: string): string =>
   path.resolve(path.dirname(configFile), value);
 
+/** What `surfaced enroll token` prints; people put it in the wrong place, and messages end in logs. */
+const token = /[a-z0-9]{6}\.[a-z0-9]{32}/g;
+
 interface Located extends Finding {
   readonly offset: number;
 }
@@ -193,7 +196,10 @@ function invalid(file: string, findings: readonly Located[], lines: LineCounter)
     .map(({ path, message, offset }) => {
       const { line, col } = lines.linePos(offset);
       const field = path.length > 0 ? `${path.join('.')}: ` : '';
-      return `${file}:${Math.max(line, 1)}:${Math.max(col, 1)} ${field}${message}`;
+      return `${file}:${Math.max(line, 1)}:${Math.max(col, 1)} ${field}${message}`.replaceAll(
+        token,
+        '<token>',
+      );
     });
   if (findings.length > shown.length) shown.push(`... and ${findings.length - shown.length} more`);
   return new SurfacedError('E_CFG_INVALID', shown.join('\n'));

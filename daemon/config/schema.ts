@@ -19,11 +19,19 @@ const head = { apiVersion: z.literal(apiVersion).describe('Version of this file 
 const listen = z
   .string()
   .regex(/^(?:\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'address:port, e.g. 0.0.0.0:8443')
+  .refine((value) => Number(value.slice(value.lastIndexOf(':') + 1)) <= 65_535, {
+    message: 'expected a port from 0 to 65535',
+  })
   .describe('Address and port to listen on; port 0 picks a free one.');
 const logLevel = z
   .enum(['error', 'warn', 'info', 'debug'])
   .default('info')
   .describe('Lowest level that is logged.');
+
+/** A user or group that Kubernetes keeps to itself, such as system:masters, is never what a surface acts as. */
+const actor = z
+  .string()
+  .regex(/^(?!system:)[!-~]{1,200}$/, 'visible ASCII that does not begin with system:, at most 200');
 
 export const targetSchema = z.strictObject({
   apiVersion: z
@@ -161,11 +169,8 @@ export const gatewaySchema = z.strictObject({
           'Kubeconfig file; left out: KUBECONFIG, ~/.kube/config, or the service account of the Pod.',
         ),
       context: z.string().min(1).optional().describe('Context in the kubeconfig; left out: its current one.'),
-      userPrefix: z
-        .string()
-        .default('surfaced:surface:')
-        .describe('The gateway acts as user <prefix><surface>.'),
-      group: z.string().default('surfaced:surfaces').describe('Group that every surface acts in.'),
+      userPrefix: actor.default('surfaced:surface:').describe('The gateway acts as user <prefix><surface>.'),
+      group: actor.default('surfaced:surfaces').describe('Group that every surface acts in.'),
     })
     .prefault({})
     .describe('The Kubernetes API server.'),

@@ -93,6 +93,36 @@ nonsense: true
   },
 );
 
+t.test('a gateway listens on ports that exist, and makes nobody part of the system', async (t) => {
+  const gateway = (more: string) =>
+    faults(
+      'Gateway',
+      `{apiVersion: surfaced.dev/v1alpha1, kind: Gateway, stateDir: s, registry: {folder: r}, ${more}}`,
+    );
+  t.same(gateway('broker: {listen: "[::1]:65535"}, cluster: {userPrefix: "a:", group: "b:c"}'), []);
+  t.match(gateway('broker: {listen: "0.0.0.0:65536"}'), [/broker\.listen: .*0 to 65535/]);
+  t.match(gateway('health: {listen: "0.0.0.0:99999"}'), [/health\.listen: .*0 to 65535/]);
+  t.match(gateway('cluster: {group: "system:masters"}'), [/cluster\.group: expected .*system:/]);
+  t.match(gateway('cluster: {userPrefix: "system:"}'), [/cluster\.userPrefix: expected .*system:/]);
+  t.match(gateway('cluster: {userPrefix: ""}'), [/cluster\.userPrefix: expected/]);
+  t.match(gateway('cluster: {group: "a\\nb"}'), [/cluster\.group: expected/]);
+});
+
+t.test('a token is not shown, wherever it was put by mistake', async (t) => {
+  const token = `abc123.${'s3cret'.repeat(5)}xy`;
+  for (const wrong of [
+    device.replace('{ tokenFile: token }', token),
+    device.replace('{ tokenFile: token }', `{ token: [${token}] }`),
+    device.replace('nanokontrol2', token),
+    `${device}${token}: 1\n`,
+    `${device}log: { level: ${token} }\n  ${token}\n`,
+  ]) {
+    const found = faults('Device', wrong).join('\n');
+    t.not(found, '');
+    t.notMatch(found, 's3cret', wrong);
+  }
+});
+
 t.test('variants, lists and secrets', async (t) => {
   t.same(
     faults(
