@@ -176,7 +176,10 @@ async function readFolder(
 async function readSurfaces(file: string, before: FileState | undefined): Promise<FileState | null> {
   let stamp = '';
   try {
-    const { size, mtimeMs, ctimeMs, ino } = await stat(file);
+    const found = await stat(file);
+    // Opening a pipe would wait for somebody to write to it.
+    if (!found.isFile()) throw new SurfacedError('E_CFG_READ', `${file}: not a file`);
+    const { size, mtimeMs, ctimeMs, ino } = found;
     // File times are coarse: a file that has just been written may be written again within the same tick.
     const isSettled = Date.now() - ctimeMs > settledAfterMs;
     stamp = isSettled ? `${size} ${mtimeMs} ${ctimeMs} ${ino}` : '';

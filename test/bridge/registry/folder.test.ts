@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
@@ -52,6 +53,15 @@ t.test('all documents of all files, hidden and other files left out', async (t) 
   t.equal(registry.get('two')?.spec.bindings[0]?.control, 'fader1');
   t.equal(registry.get('four'), null);
   t.same(registry.problems(), []);
+});
+
+t.test('what is no file is a problem, and holds nothing up', async (t) => {
+  const folder = t.testdir({ 'a.yaml': surface('one'), 'b.yaml': {} });
+  // Opening a pipe that nobody writes to would wait for ever, and no revocation would be seen any more.
+  execFileSync('mkfifo', [path.join(folder, 'c.yaml')]);
+  const registry = await open(t, folder);
+  t.same(names(registry), ['one']);
+  t.match(registry.problems(), [{ message: /b\.yaml: not a file/ }, { message: /c\.yaml: not a file/ }]);
 });
 
 t.test('changes are heard of: added, changed, removed, renamed over', async (t) => {
