@@ -31,6 +31,9 @@ const rateBurst = 80;
 /** So long after the start whatever was asked for before it is late; a clock set back must not prolong that. */
 const fenceMs = maxTtlMs + allowedAheadMs;
 
+/** Ends are said again for so long: surfaces do not wait longer for one after a lost connection. */
+const remindMs = 60_000;
+
 /** A slot of a surface as the pipeline needs it. */
 export interface CommandSlot {
   readonly binding: BindingConfig;
@@ -116,6 +119,13 @@ export class Commands {
     }
     command.receive();
     this.#lineOf(command).add(command);
+  }
+
+  /** Says again how its latest commands stand: a surface that comes back may have missed it. */
+  remind(surface: string): void {
+    const since = this.#tools.clock.monotonic() - remindMs;
+    for (const ack of this.#senders.get(surface)?.window.latest(since) ?? [])
+      this.#tools.sendAck(surface, ack);
   }
 
   /** Ends every command that has none yet; nothing is taken after it. */

@@ -2,6 +2,7 @@
 
 import type { AckMessage } from '../wire/messages.ts';
 import { maxTtlMs } from '../wire/messages.ts';
+import { maxSlots } from '../wire/topics.ts';
 
 /** Ids of one surface that are kept; more come only from a surface that ignores the rate limit by far. */
 export const windowSize = 4096;
@@ -41,6 +42,17 @@ export class OnceWindow {
     if (!entry) return;
     entry.lastAck = ack;
     if (ack.phase !== 'received' && ack.phase !== 'accepted') entry.endedAt = now;
+  }
+
+  /**
+   * What the latest commands were told last, in their order: those without an end and those that ended lately.
+   * @param since monotonic milliseconds: what ended before is left out
+   */
+  latest(since: number): readonly AckMessage[] {
+    return [...this.#entries.values()]
+      .filter(({ endedAt }) => endedAt === null || endedAt >= since)
+      .flatMap(({ lastAck }) => lastAck ?? [])
+      .slice(-maxSlots);
   }
 
   /** Ids come in order of arrival, so the old ones are at the front. */

@@ -162,6 +162,8 @@ export function startRelay(options: RelayOptions): Relay {
     const read = leaf === 'birth' ? decode(birthMessage, payload) : decode(statusMessage, payload);
     if (!read.ok) log.warn({ surface, leaf, problem: read.problem }, 'message is not readable');
     else if ('controls' in read.message) {
+      // First: the slots that follow are newer.
+      if (!isRetained) commands.remind(surface);
       session.born(read.message, isRetained);
       beat.welcome();
     } else session.status(read.message);

@@ -52,9 +52,11 @@ export class Commands {
   answered(message: AckMessage, at: Millis): Ack | null {
     const command = this.#underWay.get(message.id);
     const next = rank(message.phase);
-    if (command === undefined || next <= command.rank) return null;
-    command.rank = next;
+    if (command === undefined || next < command.rank) return null;
+    // Said again after a lost connection: the gateway still has it and will end it.
     command.deadline = at + this.#timing.longestCommandMs;
+    if (next === command.rank) return null;
+    command.rank = next;
     if (next === endRank) this.#underWay.delete(message.id);
     const { phase, code, now, detail, guards } = message;
     return { seq: command.seq, phase, code, now, detail, guards };

@@ -224,3 +224,27 @@ t.test('a change of the bindings that is no news to the surface leaves no slot b
   t.match(bed.slots().at(-1), { ready: 1 }, 'the slot goes on');
   await bed.relay.close();
 });
+
+t.test('who comes back hears what became of its commands meanwhile, before anything else', async (t) => {
+  const bed = await Bed.desk([{}, { target: { name: 'pay' } }]);
+  bed.cluster.add({ ...cart, name: 'pay' }, { desired: 1 });
+  const ended = bed.send({ want: 4, saw: 3 });
+  const followed = bed.send({ want: 2, saw: 1, slot: 1 });
+  await bed.time.advance(50);
+  bed.status('desk', 'offline');
+  bed.cluster.converge(cart);
+  await bed.time.advance(50);
+  const before = bed.bus.sent.length;
+  bed.birth('desk', { id: 'session-0002' });
+  t.same(
+    bed.bus.sent.slice(before, before + 3).map(({ topic }) => topic.split('/').at(-1)),
+    ['ack', 'ack', 'ctl'],
+  );
+  t.equal(bed.phases(ended), 'received accepted converged converged');
+  t.equal(bed.phases(followed), 'received accepted accepted');
+  await bed.time.advance(60_000);
+  bed.birth('desk', { id: 'session-0003' });
+  t.equal(bed.acks(ended).length, 4, 'what is long over is not told again');
+  t.equal(bed.phases(followed), 'received accepted accepted accepted');
+  await bed.relay.close();
+});

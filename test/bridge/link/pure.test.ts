@@ -182,6 +182,16 @@ t.test('every command gets exactly one end, whatever is answered, lost, repeated
   );
 });
 
+t.test('a gateway that says again that it has a command is trusted to end it', async (t) => {
+  const commands = new Commands(defaultTiming);
+  commands.sent('session-1', 1, 5000, 0);
+  commands.answered(answer('session-1', 'accepted'), 1);
+  commands.connectionLost(1000);
+  t.equal(commands.answered(answer('session-1', 'accepted'), 3000), null, 'no news for the surface');
+  t.same(commands.due(1000 + defaultTiming.uncertainMs), []);
+  t.match(commands.answered(answer('session-1', 'converged'), 90_000), { phase: 'converged' });
+});
+
 t.test('ends that the link gives say why', async (t) => {
   const commands = new Commands(defaultTiming);
   commands.sent('session-1', 1, 5000, 0);
