@@ -98,9 +98,12 @@ export function startRelay(options: RelayOptions): Relay {
   const noteEnd = ({ target }: BindingConfig, end: End): void => {
     const key = targetKey(target);
     if (end.phase !== 'blocked' || end.now === null) return;
-    notes.set(key, { desired: end.now, reason: end.code, message: end.detail });
-    for (const session of sessions.values())
-      for (const feed of session.feeds) if (targetKey(feed.slot.binding.target) === key) feed.changed();
+    const feeds = [...sessions.values()]
+      .flatMap((session) => [...session.feeds])
+      .filter((feed) => targetKey(feed.slot.binding.target) === key);
+    const ready = feeds[0]?.snapshot().target?.ready ?? 0;
+    notes.set(key, { desired: end.now, ready, reason: end.code, message: end.detail });
+    for (const feed of feeds) feed.changed();
   };
   const commands = new Commands({
     cluster,

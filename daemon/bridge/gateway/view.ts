@@ -14,6 +14,8 @@ export type SlotBody = Omit<SlotMessage, 'v' | 'rev' | 'at'>;
 /** Why the last command for a target ended as blocked, where its status does not tell. */
 export interface BlockedNote {
   readonly desired: number;
+  /** Pods that were ready then; when more are, it goes on and the reason is of the past. */
+  readonly ready: number;
   readonly reason: string;
   readonly message: string;
 }
@@ -65,7 +67,8 @@ export function conditionOf(snapshot: TargetSnapshot, note: BlockedNote | null):
     target.observedGeneration >= target.generation && observed === desired && ready === desired;
   const isLeaving = snapshot.pods.some(({ light }) => light === 'terminating');
   if (isSettled && !isLeaving) return { state: 'ok', reason: '', message: '' };
-  const trouble = isSettled ? null : (troubleOf(snapshot) ?? (note?.desired === desired ? note : null));
+  const isNoted = note?.desired === desired && ready <= note.ready;
+  const trouble = isSettled ? null : (troubleOf(snapshot) ?? (isNoted ? note : null));
   if (trouble) return { state: 'blocked', reason: trouble.reason, message: trouble.message };
   if (observed > desired || (isSettled && isLeaving))
     return { state: 'progressing', reason: 'ScalingDown', message: `Going down to ${desired}.` };

@@ -94,6 +94,9 @@ t.test(
       'Quota pods is used up: pods=3 of pods=3 in use, pods=1 more asked for.',
     );
     t.match(bed.slots().at(-1)?.condition, { state: 'blocked', reason: 'QuotaExceeded' });
+    bed.cluster.change(cart, { observed: 4, ready: 4 });
+    await bed.time.advance(200);
+    t.equal(bed.slots().at(-1)?.condition.state, 'progressing', 'the quota was raised: it goes on');
     bed.cluster.converge(cart);
     await bed.time.advance(200);
     t.equal(bed.slots().at(-1)?.condition.state, 'ok');
