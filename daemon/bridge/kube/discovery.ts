@@ -134,8 +134,9 @@ export class Discovery {
   async find(apiVersion: string, kind: string, signal: AbortSignal): Promise<ResourceInfo | null> {
     const root = rootOf(apiVersion);
     const lookUp = (): ResourceInfo | null => this.#versions.get(apiVersion)?.kinds.get(kind) ?? null;
+    // A definition may get its scale, or be installed, later.
     const isKnown = (): boolean =>
-      lookUp() !== null ||
+      lookUp()?.hasScale === true ||
       this.#isFresh(this.#versions.get(apiVersion)?.loadedAt) ||
       (this.#roots.get(root)?.isComplete === true && this.#isFresh(this.#roots.get(root)?.loadedAt));
     if (!isKnown() && !this.#isFresh(this.#roots.get(root)?.loadedAt))

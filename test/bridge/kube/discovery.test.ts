@@ -90,6 +90,27 @@ t.test('a kind that is unknown is shown, and found when its definition is instal
   await watch.until(({ problem }) => problem?.message === 'Broker shop/main does not exist');
 });
 
+t.test('a definition that gets its scale later is looked at again', async (t) => {
+  let hasScale = false;
+  const { cluster } = await start(t, [], {
+    prepare: (replay) => {
+      oldServer(replay);
+      replay.script(({ pathname, isWatch }) => {
+        if (pathname === brokers) return isWatch ? stream([]) : listOf('Broker', 5, []);
+        if (pathname !== '/apis/fleet.example.com/v1') return null;
+        const kind = { name: 'brokers', kind: 'Broker', namespaced: true, verbs: [] };
+        const scale = { name: 'brokers/scale', kind: 'Scale', namespaced: true, verbs: [] };
+        const resources = hasScale ? [kind, scale] : [kind];
+        return answer(200, { kind: 'APIResourceList', groupVersion: 'fleet.example.com/v1', resources });
+      });
+    },
+  });
+  const watch = follow(t, cluster, broker);
+  await watch.until(({ problem }) => problem?.reason === 'NoScale');
+  hasScale = true;
+  await watch.until(({ problem }) => problem?.message === 'Broker shop/main does not exist');
+});
+
 t.test('numbers of a custom resource come from its scale, read after each change', async (t) => {
   let replicas = 3;
   const object = (resourceVersion: string): unknown => ({
