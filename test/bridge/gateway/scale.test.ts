@@ -153,6 +153,19 @@ t.test('after a PUT without an answer the gateway looks before it sends anything
     t.same(bed.puts, [4]);
     await bed.relay.close();
   });
+  t.test('a refusal to look is not a denial of what may have been done', async (t) => {
+    const bed = await Bed.desk();
+    bed.cluster.failures.put.push({ error: lost });
+    bed.cluster.before = (verb) => {
+      if (verb === 'get' && bed.puts.length > 0)
+        bed.cluster.failures.get.push({ error: apiError(403, 'Forbidden', { message: 'no' }) });
+    };
+    const id = bed.send({ want: 4, saw: 3 });
+    await bed.time.advance(1000);
+    t.equal(bed.last(id), 'expired AnswerLost');
+    t.match(bed.acks(id).at(-1)?.detail, 'not known. no');
+    await bed.relay.close();
+  });
   t.test('nobody can tell', async (t) => {
     const bed = await Bed.desk();
     bed.cluster.failures.put.push({ error: lost });
