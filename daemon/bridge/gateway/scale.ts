@@ -80,8 +80,7 @@ export async function setScale(request: ScaleRequest, tools: ScaleTools): Promis
       if (mayHaveActed) return tooLate();
       return endOf('denied', 'Overloaded', `The API server has too much to do. ${kube.message}`);
     }
-    if (kube.status !== 0 && kube.status < 500)
-      return mayHaveActed ? tooLate() : refusalOf(kube, ref, actor);
+    if (kube.status !== 0 && kube.status < 500) return mayHaveActed ? tooLate() : refusalOf(kube, ref, actor);
     const delayMs = kube.retryAfterMs ?? jitter(firstBackOffMs * 2 ** Math.min(failures++, 5));
     return (await wait(delayMs)) ? null : tooLate();
   };
