@@ -24,9 +24,12 @@ const wishes = [
   { target: workload('Deployment', 'tight', 'batch'), max: 8 },
 ];
 
-/** Controls in the order in which targets get them. */
-const bindable = (panel: PanelSpec): readonly string[] =>
-  panel.controls.filter(({ kind }) => kind !== 'button').map(({ name }) => name);
+/** Controls in the order in which targets get them: what shows its value by its place comes first. */
+function bindable(panel: PanelSpec): readonly string[] {
+  const absolute = panel.controls.filter(({ kind }) => kind === 'fader' || kind === 'pads');
+  const relative = panel.controls.filter(({ kind }) => kind === 'encoder');
+  return [...absolute, ...relative].map(({ name }) => name);
+}
 
 /** Bindings for the first controls of a panel, in the order of the wishes. */
 export function demoBindings(panel: PanelSpec): readonly unknown[] {

@@ -80,18 +80,22 @@ async function chooseSurface(options: DemoOptions, panel: PanelSpec): Promise<Co
   return controlSurface(options.kubeconfig === undefined ? demoBindings(panel) : []);
 }
 
-interface ChosenPanel {
+interface Chosen {
   readonly page: SimPanel;
   readonly panel: Panel;
-  readonly surface: DeviceConfig['surface'];
+  readonly surface: ControlSurface;
+  readonly behaviour: DeviceConfig['surface'];
+  /** Name of the real panel, null when there is only the page. */
   readonly device: string | null;
 }
 
-/** The panel on the page; with a real panel, the page is its twin and either can be used. */
-async function choosePanel({ device, log }: DemoOptions): Promise<ChosenPanel> {
+/** Panel and bindings; with a real panel, the page is its twin and either can be used. */
+async function choose(options: DemoOptions): Promise<Chosen> {
+  const { device, log } = options;
   if (device === undefined) {
     const page = createSimPanel();
-    return { page, panel: page, surface: deviceSchema.shape.surface.parse({}), device: null };
+    const surface = await chooseSurface(options, page.spec);
+    return { page, panel: page, surface, behaviour: deviceSchema.shape.surface.parse({}), device: null };
   }
   const config = await loadConfig('Device', device);
   const real = createPanel(config.panel, {
@@ -99,9 +103,11 @@ async function choosePanel({ device, log }: DemoOptions): Promise<ChosenPanel> {
     openPort: null,
     random: Math.random,
   });
-  const page = createSimPanel(pageSpecOf(real.spec));
+  const surface = await chooseSurface(options, real.spec);
+  const bound = new Set(surface.spec.bindings.map(({ control }) => control));
+  const page = createSimPanel(pageSpecOf(real.spec, bound));
   const name = `${real.spec.model} on ${config.panel.port.path}`;
-  return { page, panel: twinPanel(real, page), surface: config.surface, device: name };
+  return { page, panel: twinPanel(real, page), surface, behaviour: config.surface, device: name };
 }
 
 /** The context that is used; what is wrong with the file is said by the gateway, which reads it too. */
@@ -145,8 +151,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
       await stop().catch((error: unknown) => log.warn({ err: error }, 'part did not stop'));
   };
   try {
-    const { page, panel, surface: surfaceConfig, device: deviceName } = await choosePanel(options);
-    const surface = await chooseSurface(options, panel.spec);
+    const { page, panel, surface, behaviour, device: deviceName } = await choose(options);
     const { folder, remove } = await makeFolder();
     started.push(remove);
 
@@ -216,7 +221,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
         random: Math.random,
         log: log.child({ part: 'enrol' }),
       }),
-      surface: surfaceOptions(surfaceConfig),
+      surface: surfaceOptions(behaviour),
       firmware: options.version,
       clock: systemClock,
       random: Math.random,

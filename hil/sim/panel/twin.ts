@@ -4,11 +4,17 @@ import type { SimPanel } from './panel.ts';
 
 type Side = 'real' | 'page';
 
-/** What the page shows of a panel: it has no rows of pads, but knobs, which pads can be turned like. */
-export function pageSpecOf(spec: PanelSpec): PanelSpec {
+/**
+ * What the page shows of a panel: the buttons and those controls that do something, so that a large panel fits on a
+ * screen. The page has no rows of pads, but knobs, which pads can be turned like.
+ * @param bound names of the controls that are bound on any bank; with none bound, all are shown
+ */
+export function pageSpecOf(spec: PanelSpec, bound: ReadonlySet<string>): PanelSpec {
+  const isShown = ({ name, kind }: ControlSpec): boolean =>
+    bound.size === 0 || kind === 'button' || bound.has(name);
   const onPage = (control: ControlSpec): ControlSpec =>
     control.kind === 'pads' ? { name: control.name, kind: 'encoder', pulsesPerDetent: 1 } : control;
-  return { ...spec, controls: spec.controls.map(onPage) };
+  return { ...spec, controls: spec.controls.filter(isShown).map(onPage) };
 }
 
 /** Events of two panels as those of one. */
