@@ -92,6 +92,27 @@ t.test('the page in a browser', { skip }, async (t) => {
     return { ...rig, page };
   }
 
+  await t.test('keys have the names that the panel gives them', async (t) => {
+    const controls = [
+      { name: 'fader1', kind: 'fader' },
+      { name: 'record', kind: 'button' },
+    ] as const;
+    const spec = { model: 'another panel', controls, matrix: null, roles: { arm: 'record' } };
+    const { server, events } = await startRig({ pageDir }, spec);
+    const page = await browser.newPage();
+    t.teardown(async () => {
+      await page.close();
+      await server.close();
+    });
+    await page.goto(server.url);
+    await control(page, 'record').click();
+    await events.find(({ type }) => type === 'release');
+    t.same(of(events.all, 'record'), [
+      { type: 'press', control: 'record' },
+      { type: 'release', control: 'record' },
+    ]);
+  });
+
   await t.test('a fader follows the mouse', async (t) => {
     const { page, events } = await open(t);
     const cap = await centre(control(page, 'fader3').locator('.cap'));

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { silentLog } from '../../../daemon/log.ts';
-import type { ControlEvent, Frame, Rgb, Strip } from '../../../daemon/surface/types.ts';
+import type { ControlEvent, Frame, PanelSpec, Rgb, Strip } from '../../../daemon/surface/types.ts';
 import type { HealthReport, PageMessage, ServerMessage } from '../../../hil/sim/panel/messages.ts';
 import { createSimPanel, type SimPanel } from '../../../hil/sim/panel/panel.ts';
 import {
@@ -10,6 +10,7 @@ import {
   type PanelServerOptions,
   startPanelServer,
 } from '../../../hil/sim/panel/server.ts';
+import { simPanelSpec } from '../../../hil/sim/panel/spec.ts';
 
 /** Remembers what came and lets tests wait for what is to come. */
 export class Inbox<T> {
@@ -46,8 +47,11 @@ export interface Rig {
 }
 
 /** A started panel and its server. */
-export async function startRig(options: Partial<PanelServerOptions> = {}): Promise<Rig> {
-  const panel = createSimPanel();
+export async function startRig(
+  options: Partial<PanelServerOptions> = {},
+  spec: PanelSpec = simPanelSpec,
+): Promise<Rig> {
+  const panel = createSimPanel(spec);
   const events = new Inbox<ControlEvent>();
   await panel.start(new AbortController().signal, events.add);
   const server = await startPanelServer({

@@ -96,7 +96,7 @@ function Keys({ spec, face, link }: FaceProps) {
           <p class="silk">{face.isLocked ? 'locked' : 'hold: lock'}</p>
         </div>
       )}
-      {arm && <ArmKey show={show(arm)} strips={face.strips} link={link} />}
+      {arm && <ArmKey control={arm} show={show(arm)} strips={face.strips} link={link} />}
     </section>
   );
 }

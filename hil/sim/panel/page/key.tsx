@@ -70,11 +70,12 @@ function Arc({ radius, part, kind }: { radius: number; part: number; kind: strin
 
 /** The arm key: a countdown runs around it while a command waits, a second ring fills while it is held. */
 export function ArmKey({
+  control,
   show,
   strips,
   link,
-}: Pick<KeyProps, 'show' | 'link'> & { strips: readonly Strip[] }) {
-  const { isHeld, props } = useKey('arm', link);
+}: Pick<KeyProps, 'control' | 'show' | 'link'> & { strips: readonly Strip[] }) {
+  const { isHeld, props } = useKey(control, link);
   const { rgb, strength } = rgbOf(show?.light ?? [0, 0, 0]);
   const strip = strips.find(({ arming }) => arming !== null);
   const arming = strip?.arming ?? null;
@@ -92,7 +93,7 @@ export function ArmKey({
         class={`arm-key ${isHeld ? 'held' : ''}`}
         aria-label="Arm: hold to confirm what is risky"
         aria-describedby="arm-words"
-        data-control="arm"
+        data-control={control}
         style={{ '--rgb': rgb, '--strength': strength }}
         {...props}
       >
