@@ -37,7 +37,7 @@ export const errorTable = {
   E_USAGE: {
     class: 'usage',
     title: 'The command line is wrong',
-    remedy: 'See `surfaced --help`.',
+    remedy: 'See `surfaced --help`, and `--help` of the command.',
   },
   // hw
   E_HW_PORT_OPEN: {
@@ -181,7 +181,8 @@ export const errorTable = {
   E_KUBE_CONFIG: {
     class: 'usage',
     title: 'The kubeconfig cannot be used',
-    remedy: 'Name a kubeconfig and one of its contexts under `cluster` in the gateway configuration.',
+    remedy:
+      'Name a kubeconfig and one of its contexts: under `cluster` in the Gateway file, or with `--kubeconfig` and `--context` of the demo.',
   },
   // roles, web, demo, sim
   E_LISTEN: {

@@ -31,7 +31,9 @@ export function fail(error: unknown): never {
   if (error instanceof SurfacedError) {
     process.stderr.write(`surfaced: ${error.message}\n  ${error.code}: ${error.remedy}\n`);
     const { cause } = error;
-    if (cause instanceof Error) process.stderr.write(`  because: ${cause.message}\n`);
+    // Most messages say it already.
+    if (cause instanceof Error && !error.message.includes(cause.message))
+      process.stderr.write(`  because: ${cause.message}\n`);
     process.exit(error.class === 'usage' ? 2 : 1);
   }
   process.stderr.write(`surfaced: ${error instanceof Error ? error.stack : String(error)}\n`);
