@@ -194,6 +194,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
       });
       started.push(() => cluster.close());
       kubeconfigPath = cluster.kubeconfigPath;
+      log.warn({ kubeconfig: kubeconfigPath }, 'the cluster is simulated: nothing runs in it');
       for (const object of rbacFor(surface, defaultCluster)) cluster.control.create(object);
     }
     const rbacPath = path.join(folder, 'rbac.yaml');

@@ -20,6 +20,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const demo = await startDemoProcess();
     t.teardown(() => demo.process.end('SIGTERM'));
     t.match(demo.banner, 'SIMULATED');
+    t.match(demo.process.log(), 'the cluster is simulated', 'the log says so too');
     t.match(demo.banner, 'NOT ATTESTED');
     const page = await PageClient.open(demo.url);
     await page.until(() => page.health?.ok === true);
