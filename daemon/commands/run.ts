@@ -10,32 +10,41 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** Runs a role until SIGINT, SIGTERM or SIGHUP; a second signal, or a stop that takes too long, ends at once. */
+/** Runs a role until SIGINT, SIGTERM, SIGHUP or a defect; a second signal, or a stop that takes too long, ends at once. */
 export async function runRole(start: () => Promise<Running>): Promise<void> {
   let isStopping = false;
   let role: Running | null = null;
-  const onSignal = (): void => {
+  const end = (exitCode: number): void => {
     if (isStopping) process.exit(1);
     isStopping = true;
     setTimeout(() => process.exit(1), stopLimitMs).unref();
-    if (role === null) process.exit(0);
-    role.stop().then(() => process.exit(0), fail);
+    if (role === null) process.exit(exitCode);
+    role.stop().then(() => process.exit(exitCode), fail);
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0));
+  // Nothing goes on after a defect, but a panel must not stay lit and in a mode of ours.
+  process.on('uncaughtException', (error) => {
+    report(error);
+    end(1);
+  });
   role = await start();
 }
 
 /** Prints an error with its remedy and ends with its exit code. */
 export function fail(error: unknown): never {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
-  if (error instanceof SurfacedError) {
-    process.stderr.write(`surfaced: ${error.message}\n  ${error.code}: ${error.remedy}\n`);
-    const { cause } = error;
-    // Most messages say it already.
-    if (cause instanceof Error && !error.message.includes(cause.message))
-      process.stderr.write(`  because: ${cause.message}\n`);
-    process.exit(error.class === 'usage' ? 2 : 1);
+  report(error);
+  process.exit(error instanceof SurfacedError && error.class === 'usage' ? 2 : 1);
+}
+
+function report(error: unknown): void {
+  if (!(error instanceof SurfacedError)) {
+    process.stderr.write(`surfaced: ${error instanceof Error ? error.stack : String(error)}\n`);
+    return;
   }
-  process.stderr.write(`surfaced: ${error instanceof Error ? error.stack : String(error)}\n`);
-  process.exit(1);
+  process.stderr.write(`surfaced: ${error.message}\n  ${error.code}: ${error.remedy}\n`);
+  const { cause } = error;
+  // Most messages say it already.
+  if (cause instanceof Error && !error.message.includes(cause.message))
+    process.stderr.write(`  because: ${cause.message}\n`);
 }
