@@ -71,7 +71,8 @@ function machine(): Report['machine'] {
   return {
     CPU: `${os.cpus().length} x ${cpu?.model.trim() ?? os.arch()}`,
     Node: process.versions.node,
-    system: `${os.type()} ${os.release()}`,
+    // The version; what follows it names somebody's own build.
+    system: `${os.type()} ${os.release().replace(/[^\d.].*/, '')}`,
     mosquitto: /version (\S+)/.exec(firstLine('mosquitto', '-h'))?.[1] ?? 'none',
     kubectl: /v[\d.]+/.exec(firstLine('kubectl', 'version', '--client'))?.[0] ?? 'none',
     'load before': (os.loadavg()[0] ?? 0).toFixed(1),

@@ -1,8 +1,8 @@
 import type { MidiMessage } from './messages.ts';
 
-/** Data bytes after a channel status, by its high nibble from 8 to E (MIDI 1.0 detailed specification, table I). */
+/** Data bytes after a channel status, by its high nibble from 8 to E (MIDI 1.0 detailed specification, channel messages). */
 const channelDataBytes = [2, 2, 2, 2, 1, 1, 2];
-/** Data bytes after F1 to F6 (table V); F4 and F5 are undefined, F6 has none. */
+/** Data bytes after F1 to F6 (system common messages); F4 and F5 are undefined, F6 has none. */
 const commonDataBytes = new Map([
   [0xf1, 1],
   [0xf2, 2],
@@ -23,7 +23,7 @@ export interface ParserCounters {
 
 /**
  * Turns a MIDI byte stream into messages, however the stream is cut into pieces. It keeps running status, and takes
- * real-time bytes out of the middle of anything without disturbing it (MIDI 1.0, "Running Status", p. A-2).
+ * real-time bytes out of the middle of anything without disturbing it (MIDI 1.0, "Running Status").
  * Memory is bounded by `maxSysexBytes`; nothing that arrives makes it throw.
  */
 export class MidiParser {

@@ -1,7 +1,8 @@
 /**
  * Novation Launchpad Mini MK3 and Launchpad X in programmer mode: 8x8 pads as the light matrix and as rows of absolute
  * choices, the right column as steps up (down while the modifier is held), the top row for the whole surface.
- * Source: "Launchpad Mini [MK3] Programmer's Reference Manual" and the one of the Launchpad X, layouts and SysEx.
+ * Bytes as the open-source drivers git-moss/DrivenByMoss and launchpad.py use them; not run on the device yet. To check
+ * against: Novation, "Launchpad Mini [MK3] Programmer's Reference Manual" and that of the Launchpad X, layouts and SysEx.
  */
 import type { ControlSpec, Frame, PanelSpec, Rgb, Roles } from '../../surface/types.ts';
 import type { MidiMessage } from '../midi/messages.ts';

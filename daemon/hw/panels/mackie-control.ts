@@ -1,7 +1,8 @@
 /**
  * Mackie Control Universal and what speaks its protocol (Behringer X-Touch, iCON, Asparion ...): eight motor faders
  * with touch, V-Pots with rings, buttons with lights, a display of 2x56 characters.
- * Source: Mackie, "Logic Control User's Manual", appendix B (MIDI implementation); Behringer X-Touch for the colours.
+ * Bytes as the open-source drivers git-moss/DrivenByMoss and Do-sth-sharp/libMackieControl use them; not run on a device
+ * yet. To check against: Mackie, "Logic Control User's Manual", MIDI implementation.
  */
 import type { Frame } from '../../surface/types.ts';
 import type { MidiMessage } from '../midi/messages.ts';

@@ -1,7 +1,8 @@
 /**
  * The display of a Mackie Control: two rows of 56 characters, seven a strip, and the strip colours of a Behringer
  * X-Touch. Name above, `ready/desired` or what is more urgent below.
- * Source: Mackie, "Logic Control User's Manual", appendix B: SysEx 12; X-Touch: SysEx 72.
+ * SysEx 12 for the text and 72 for the colours, as git-moss/DrivenByMoss sends them; not run on a device yet. To check
+ * against: Mackie, "Logic Control User's Manual", MIDI implementation.
  */
 import type { Frame, Rgb, Strip } from '../../surface/types.ts';
 import { type Bytes, sysex } from '../midi/writer.ts';

@@ -2,7 +2,8 @@
  * Korg nanoKONTROL2: eight faders and knobs without motors, so they pick values up; S and R of a strip show which way
  * to move its fader, M that it is bound. The lights obey only in external LED mode, which is set in the device's
  * working memory through a scene dump and taken back on leaving; nothing is written to its flash.
- * Source: Korg, "nanoKONTROL2 MIDI Implementation", 2-1 to 2-3 (scene dump), 3 (parameter table).
+ * Bytes as the open-source driver of zynthian/zynthian-ui uses them; not run on the device yet. To check against: Korg,
+ * "nanoKONTROL2 MIDI Implementation", scene dump and parameter table.
  */
 import type { Frame } from '../../surface/types.ts';
 import type { MidiMessage } from '../midi/messages.ts';
@@ -130,7 +131,7 @@ class NanoKontrol2Session implements PanelSession {
   }
 }
 
-/** Eight bytes carry seven: the first holds their top bits, lowest first (MIDI Implementation, note 1). */
+/** Eight bytes carry seven: the first holds their top bits, lowest first (Korg's packing of SysEx data). */
 function unpack7(packed: Uint8Array): number[] {
   const bytes: number[] = [];
   for (let at = 0; at < packed.length; at += 8) {

@@ -1,7 +1,8 @@
 /**
  * Behringer X-Touch Mini in Mackie Control mode: eight encoders with push and rings, sixteen buttons with lights, two
  * layer buttons, a fader without motor. The rings' first and last lights cannot be reached in this mode.
- * Source: Behringer, "X-TOUCH MINI" quick start guide and the users' notes on its MC mode.
+ * Bytes as users have noted them; not run on the device yet. To check against: Behringer, "X-TOUCH MINI" quick start
+ * guide, Mackie Control mode.
  */
 
 import type { Frame } from '../../surface/types.ts';
