@@ -226,7 +226,7 @@ function authorityOf(own: {
 }
 
 /** The pin of a public key, as `kubeadm join` writes it. */
-export const pinOf = (subjectPublicKeyInfo: ArrayBuffer | Uint8Array): string =>
+const pinOf = (subjectPublicKeyInfo: ArrayBuffer | Uint8Array): string =>
   `sha256:${createHash('sha256').update(new Uint8Array(subjectPublicKeyInfo)).digest('hex')}`;
 
 /** 16 random bytes; the first bit is 0 and the next 1, so the number is positive and of full length (RFC 5280, 4.1.2.2). */

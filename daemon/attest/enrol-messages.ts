@@ -12,6 +12,7 @@ const v = z.literal(1);
 const hex32 = z.string().regex(/^[0-9a-f]{64}$/, '32 bytes in hex');
 const pem = z.string().max(4096);
 
+/** How the surface will prove itself. */
 export const beginRequest = z.discriminatedUnion('kind', [
   z.strictObject({ v, kind: z.literal('token'), tokenId: z.string().regex(/^[a-z0-9]{6}$/) }),
   /** Over a connection that shows the current certificate. */
@@ -20,6 +21,7 @@ export const beginRequest = z.discriminatedUnion('kind', [
   z.looseObject({ v, kind: z.literal('tpm') }),
 ]);
 
+/** The nonce to prove it over, and the session to name when finishing. */
 export const beginAnswer = z.object({
   v,
   session: hex32,
@@ -27,6 +29,7 @@ export const beginAnswer = z.object({
   expiresInMs: z.int().min(1),
 });
 
+/** The proof, and the request for a certificate. */
 export const finishRequest = z.strictObject({
   v,
   session: hex32,
@@ -36,6 +39,7 @@ export const finishRequest = z.strictObject({
   proof: hex32.optional(),
 });
 
+/** The certificate, and where the broker is. */
 export const finishAnswer = z.object({
   v,
   site: z.string().min(1).max(63),
@@ -50,6 +54,7 @@ export const finishAnswer = z.object({
   now: z.int().min(0),
 });
 
+/** Every refusal: a code of daemon/errors.ts, what happened and what to do. */
 export const errorAnswer = z.object({
   error: z.object({ code: z.string().max(64), message: z.string().max(500), remedy: z.string().max(500) }),
 });

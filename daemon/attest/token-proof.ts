@@ -5,7 +5,7 @@
 import { createHash, createHmac, hkdfSync, randomInt, timingSafeEqual } from 'node:crypto';
 
 /** What a token looks like: id and secret. */
-export const tokenPattern = /^([a-z0-9]{6})\.([a-z0-9]{32})$/;
+const tokenPattern = /^([a-z0-9]{6})\.([a-z0-9]{32})$/;
 
 /** Bytes of a nonce. */
 export const nonceBytes = 32;

@@ -12,8 +12,6 @@ import { SurfacedError } from '../errors.ts';
 import { makeStateFolder, stateError, syncFolder, writeStateFile } from './state-files.ts';
 import { isSameProof, newToken, readToken, tokenProof } from './token-proof.ts';
 
-/** Life of a token unless told otherwise, milliseconds. */
-export const defaultTokenTtlMs = 60 * 60 * 1000;
 /** Spent and old tokens are remembered this long, so that their holder is told why they are refused. */
 const rememberMs = 24 * 60 * 60 * 1000;
 

@@ -30,7 +30,7 @@ export interface ConfigKinds {
 export type Kind = keyof ConfigKinds;
 
 /** Largest file that is read, bytes. */
-export const maxConfigBytes = 1024 * 1024;
+const maxConfigBytes = 1024 * 1024;
 /** How often the values behind aliases may be repeated; more is an attempt to fill the memory. */
 const maxAliasCount = 100;
 /** Deepest nesting; the YAML library recurses, and a stack that is nearly full ends the whole process. */
@@ -48,7 +48,7 @@ const pathFields: Readonly<Record<Kind, readonly (readonly string[])[]>> = {
 };
 
 /** A path in a config, from the folder of that config. */
-export const resolveBeside = (configFile: string, value: string): string =>
+const resolveBeside = (configFile: string, value: string): string =>
   path.resolve(path.dirname(configFile), value);
 
 /** What `surfaced enroll token` prints; people put it in the wrong place, and messages end in logs. */

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 
+/** Version of all three file formats. */
 export const apiVersion = 'surfaced.dev/v1alpha1';
 
 const name = z
@@ -33,6 +34,7 @@ const actor = z
   .string()
   .regex(/^(?!system:)[!-~]{1,200}$/, 'visible ASCII that does not begin with system:, at most 200');
 
+/** What a control scales: one object with a scale subresource. */
 export const targetSchema = z.strictObject({
   apiVersion: z
     .string()
@@ -46,6 +48,7 @@ export const targetSchema = z.strictObject({
   name: kubeName.describe('Name of the target.'),
 });
 
+/** A control, its target and the limits between which it may act. */
 export const bindingSchema = z
   .strictObject({
     control: controlName,
@@ -86,6 +89,7 @@ export const bindingSchema = z
     path: ['min'],
   });
 
+/** Who a surface is and what it may do; read by the gateway. */
 export const controlSurfaceSchema = z.strictObject({
   ...head,
   kind: z.literal('ControlSurface').describe('What this file describes.'),
@@ -111,6 +115,7 @@ export const controlSurfaceSchema = z.strictObject({
     .describe('Who may act, and on what.'),
 });
 
+/** The gateway's own file. */
 export const gatewaySchema = z.strictObject({
   ...head,
   kind: z.literal('Gateway').describe('What this file describes.'),
@@ -219,6 +224,7 @@ export const midiControlSchema = z.discriminatedUnion('type', [
   }),
 ]);
 
+/** The file of the Pi's daemon. */
 export const deviceSchema = z.strictObject({
   ...head,
   kind: z.literal('Device').describe('What this file describes.'),

@@ -30,6 +30,7 @@ export interface BrokerLimits {
   readonly drainTimeoutMs: number;
 }
 
+/** What README.md of this folder documents. */
 export const defaultLimits: BrokerLimits = {
   maxConnectBytes: 2048,
   maxPacketBytes: 8192,
@@ -45,6 +46,7 @@ export const defaultLimits: BrokerLimits = {
   drainTimeoutMs: 2000,
 };
 
+/** A TLS connection with a surface's certificate, from the handshake to its end. */
 export class Session {
   readonly identity: Identity;
   readonly socket: TLSSocket;
