@@ -7,7 +7,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-const stamps = path.join(root, '.setup');
+// In node_modules, so that whoever empties it also takes back what was set up inside it.
+const stamps = path.join(root, 'node_modules', '.surfaced');
 
 export const say = (text) => process.stderr.write(`surfaced: ${text}\n`);
 
@@ -73,7 +74,7 @@ export function installPackages() {
     .update(process.version)
     .update(readFileSync(path.join(root, 'package-lock.json')))
     .digest('hex');
-  if (existsSync(path.join(root, 'node_modules')) && readStamp('packages') === wanted) return;
+  if (readStamp('packages') === wanted) return;
   say('installing npm packages (once, about half a minute)');
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
   writeStamp('packages', wanted);

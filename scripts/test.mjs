@@ -23,11 +23,7 @@ installPrograms({
   kubectl: 'kubernetes-client',
 });
 const bin = (name) => path.join(root, 'node_modules', '.bin', name);
-const plugins = existsSync(path.join(root, '.tap', 'plugins'))
-  ? fingerprint('.taprc', 'package-lock.json')
-  : 'missing';
-once('tap', plugins, () => run(bin('tap'), ['build']));
-if (plugins === 'missing') once('tap', fingerprint('.taprc', 'package-lock.json'), () => {});
+once('tap', fingerprint('.taprc', 'package-lock.json'), () => run(bin('tap'), ['build']));
 
 const files = process.argv.slice(2);
 if (files.length === 0) {
