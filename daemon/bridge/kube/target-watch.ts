@@ -23,6 +23,7 @@ import {
   type TargetProblem,
   type TargetRef,
   type TargetSnapshot,
+  type TargetState,
 } from './types.ts';
 
 /** A shared reflector and how to give it back. */
@@ -77,7 +78,8 @@ export class TargetMirror {
   #hasLookedForAutoscalers = false;
   readonly #autoscalerPause = new Pause();
   /** Of kinds without known paths. */
-  #scale: Scale | null = null;
+  /** A scale with the record that was there when it was asked for: numbers of one time, not of two. */
+  #scaled: { readonly record: TargetRecord; readonly scale: Scale } | null = null;
   #scaleOf = '';
   /** Why the kind or the scale cannot be found. */
   #failure: KubeError | null = null;
@@ -222,7 +224,7 @@ export class TargetMirror {
       ? (record?.selector ?? '')
       : record === null
         ? ''
-        : (this.#scale?.selector ?? '');
+        : (this.#scaled?.scale.selector ?? '');
     if (selector === this.#podsSelector || this.#controller.signal.aborted) return;
     this.#podsSelector = selector;
     this.#pods?.release();
@@ -245,16 +247,17 @@ export class TargetMirror {
     const { scales, tuning, random } = this.#parts;
     let failures = 0;
     while (!signal.aborted) {
-      const version = this.#record()?.state.resourceVersion ?? '';
+      const record = this.#record();
+      const version = record?.state.resourceVersion ?? '';
       if (version === this.#scaleOf) {
         await this.#pause.wait(tuning.backoffMaxMs, signal);
         continue;
       }
       try {
-        const scale = version === '' ? null : await scales.get(this.#ref, null, signal);
+        const scale = record === null ? null : await scales.get(this.#ref, null, signal);
         failures = 0;
         this.#scaleOf = version;
-        this.#scale = scale;
+        this.#scaled = record === null || scale === null ? null : { record, scale };
         this.#fail(null);
         this.changed();
       } catch (error) {
@@ -303,23 +306,28 @@ export class TargetMirror {
     return null;
   }
 
-  #compose(): TargetSnapshot {
+  #state(pods: readonly PodState[]): TargetState | null {
     const record = this.#record();
+    if (record === null || this.#isKnown) return record?.state ?? null;
+    // Until the scale has been read again after a change, what was before the change is shown as a whole.
+    const scaled = this.#scaled;
+    if (scaled === null || scaled.record.state.uid !== record.state.uid) return null;
+    const { state, hasReady } = scaled.record;
+    const { replicas: desired, observed, selector } = scaled.scale;
+    const readyPods = pods.filter((pod) => pod.light === 'ready').length;
+    // Without a selector its Pods, if it has any, cannot be known: what its scale counts is all there is.
+    const ready = hasReady ? state.ready : selector === '' ? observed : readyPods;
+    return { ...state, desired, observed, ready };
+  }
+
+  #compose(): TargetSnapshot {
     const pods = [...(this.#pods?.reflector.items.values() ?? [])];
     const autoscalers = this.#autoscalers.flatMap((lease) => [...lease.reflector.items.values()]);
-    const scale = this.#isKnown ? null : this.#scale;
     // Without its scale the desired number of such a kind is unknown, and 0 would be a lie. Nor is a number told
     // before it is known who else decides about it: whoever acted on it would not be warned.
-    const isReady = record !== null && (this.#isKnown || scale !== null) && this.#areAutoscalersKnown();
-    const ready = record?.hasReady ? record.state.ready : pods.filter((pod) => pod.light === 'ready').length;
+    const state = this.#areAutoscalersKnown() ? this.#state(pods) : null;
     return {
-      target: !isReady
-        ? null
-        : {
-            ...record.state,
-            ...(scale === null ? {} : { desired: scale.replicas, observed: scale.observed }),
-            ready,
-          },
+      target: state,
       pods,
       autoscaler: autoscalerOf(this.#ref, autoscalers),
       problem: this.#problem(),

@@ -158,6 +158,12 @@ export class SimControl {
     this.tokens.set(token, { username, groups: [...groups, 'system:authenticated'], extra: {} });
   }
 
+  /** Writes the status of a custom resource, as its operator would. */
+  setStatus(ref: WorkloadRef, status: Readonly<Record<string, unknown>>): void {
+    const { resource, object } = this.find(ref);
+    this.write(resource, object, withAt(object, ['status'], status), 'operator');
+  }
+
   /** Creates any object of a known kind, as an administrator would with `kubectl create`. */
   create(object: { readonly apiVersion: string; readonly kind: string }): void {
     const resource = this.world.resources.findKind(object.apiVersion, object.kind);
