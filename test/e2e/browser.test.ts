@@ -2,29 +2,16 @@
  * The demo as somebody with a laptop meets it: `surfaced demo`, its page in a real browser, and kubectl in another
  * terminal. With SURFACED_PICTURES=1 it takes the picture of the README too.
  */
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium, type Locator, type Page } from 'playwright-core';
 import t from 'tap';
 import { travelOf } from '../../daemon/surface/scale.ts';
+import { chromiumArguments, chromiumPath, noChromium } from '../chromium.ts';
 import { startDemoProcess } from './demo-process.ts';
 import { kubectl, noKubectl } from './processes.ts';
 
 const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
-const chromiumPath = '/usr/bin/chromium';
-const noChromium = existsSync(chromiumPath)
-  ? false
-  : `${chromiumPath} is not there (apt-get install chromium)`;
-const launchArguments = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /** Limits of the demo's bindings that are moved here. */
 const limits = { min: 1, max: 8, step: 1 };
@@ -105,7 +92,7 @@ t.test('the demo in a browser', { skip: noChromium || noKubectl, timeout: 110_00
     );
   const replicas = (target: string) => shop('get', target, '-o', 'jsonpath={.spec.replicas}');
 
-  const browser = await chromium.launch({ executablePath: chromiumPath, args: launchArguments });
+  const browser = await chromium.launch({ executablePath: chromiumPath, args: chromiumArguments });
   t.teardown(() => browser.close());
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme: 'dark' });
   const complaints: string[] = [];

@@ -1,24 +1,15 @@
 /** The page in a real browser: what hands do arrives as events, what the surface shows is seen. */
-import { copyFileSync, existsSync } from 'node:fs';
+import { copyFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import type { ControlEvent, ControlFeedback, Rgb } from '../../../daemon/surface/types.ts';
+import { chromiumArguments, chromiumPath, noChromium } from '../../chromium.ts';
 import { frame, type Rig, startRig, strip } from './rig.ts';
 
-const executablePath = '/usr/bin/chromium';
 const source = fileURLToPath(new URL('../../../hil/sim/panel/page', import.meta.url));
-const launchArguments = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /** Builds the page as the product's build does. */
 async function buildPage(folder: string): Promise<string> {
@@ -56,11 +47,12 @@ const lit = (light: Rgb, position: number | null = null): ControlFeedback => ({
   hint: null,
 });
 
-const skip = existsSync(executablePath) ? false : `${executablePath} is not installed`;
-
-t.test('the page in a browser', { skip }, async (t) => {
+t.test('the page in a browser', { skip: noChromium }, async (t) => {
   const pageDir = await buildPage(t.testdir({}));
-  const browser: Browser = await chromium.launch({ executablePath, args: launchArguments });
+  const browser: Browser = await chromium.launch({
+    executablePath: chromiumPath,
+    args: chromiumArguments,
+  });
   t.teardown(() => browser.close());
 
   /** What the browser complained about: an exception, or the content security policy at work. */
