@@ -16,7 +16,6 @@ import { loadConfig, parseConfig } from '../daemon/config/load.ts';
 import {
   apiVersion,
   type ControlSurface,
-  type DeviceConfig,
   deviceSchema,
   type GatewayConfig,
   gatewaySchema,
@@ -27,6 +26,7 @@ import { type Gateway, startGateway } from '../daemon/gateway.ts';
 import { type HealthReport, healthOf, type PartHealth } from '../daemon/health.ts';
 import { createPanel } from '../daemon/hw/panels.ts';
 import type { Log } from '../daemon/log.ts';
+import type { SurfaceOptions } from '../daemon/surface/surface.ts';
 import type { Panel, PanelSpec } from '../daemon/surface/types.ts';
 import { parseBind } from './bind.ts';
 import type { BannerFacts } from './demo-banner.ts';
@@ -84,7 +84,7 @@ interface Chosen {
   readonly page: SimPanel;
   readonly panel: Panel;
   readonly surface: ControlSurface;
-  readonly behaviour: DeviceConfig['surface'];
+  readonly behaviour: SurfaceOptions;
   /** Name of the real panel, null when there is only the page. */
   readonly device: string | null;
 }
@@ -95,7 +95,8 @@ async function choose(options: DemoOptions): Promise<Chosen> {
   if (device === undefined) {
     const page = createSimPanel();
     const surface = await chooseSurface(options, page.spec);
-    return { page, panel: page, surface, behaviour: deviceSchema.shape.surface.parse({}), device: null };
+    const behaviour = surfaceOptions(deviceSchema.shape.surface.parse({}), page.spec, 'the demo');
+    return { page, panel: page, surface, behaviour, device: null };
   }
   const config = await loadConfig('Device', device);
   const real = createPanel(config.panel, {
@@ -103,11 +104,12 @@ async function choose(options: DemoOptions): Promise<Chosen> {
     openPort: null,
     random: Math.random,
   });
+  const behaviour = surfaceOptions(config.surface, real.spec, device);
   const surface = await chooseSurface(options, real.spec);
   const bound = new Set(surface.spec.bindings.map(({ control }) => control));
   const page = createSimPanel(pageSpecOf(real.spec, bound));
   const name = `${real.spec.model} on ${config.panel.port.path}`;
-  return { page, panel: twinPanel(real, page), surface, behaviour: config.surface, device: name };
+  return { page, panel: twinPanel(real, page), surface, behaviour, device: name };
 }
 
 /** The context that is used; what is wrong with the file is said by the gateway, which reads it too. */
@@ -222,7 +224,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
         random: Math.random,
         log: log.child({ part: 'enrol' }),
       }),
-      surface: surfaceOptions(behaviour),
+      surface: behaviour,
       firmware: options.version,
       clock: systemClock,
       random: Math.random,

@@ -10,14 +10,28 @@ import { startHealthServer } from '../health.ts';
 import { createPanel } from '../hw/panels.ts';
 import type { Log, LogLevel } from '../log.ts';
 import type { SurfaceOptions } from '../surface/surface.ts';
+import type { PanelSpec } from '../surface/types.ts';
 
-/** The surface's options as the config names them. */
-export const surfaceOptions = (config: DeviceConfig['surface']): SurfaceOptions => ({
-  settleMs: config.settleMs,
-  longestMoveMs: config.longestMoveMs,
-  isLockedAtStart: config.isLockedAtStart,
-  lockAfterIdleMs: config.lockAfterIdleSeconds * 1000,
-});
+/**
+ * The surface's options as a Device file names them, for the panel that they are meant for.
+ * @param file named in errors
+ * @throws SurfacedError E_CFG_INVALID when the panel would lock without a key to unlock it: it would stay so for ever
+ */
+export function surfaceOptions(
+  config: DeviceConfig['surface'],
+  { roles }: PanelSpec,
+  file: string,
+): SurfaceOptions {
+  const { settleMs, longestMoveMs, isLockedAtStart, lockAfterIdleSeconds } = config;
+  if (roles.lock === undefined && (isLockedAtStart || lockAfterIdleSeconds > 0)) {
+    const field = isLockedAtStart ? 'isLockedAtStart' : 'lockAfterIdleSeconds';
+    throw new SurfacedError(
+      'E_CFG_INVALID',
+      `${file}: surface.${field}: needs a control in panel.roles.lock`,
+    );
+  }
+  return { settleMs, longestMoveMs, isLockedAtStart, lockAfterIdleMs: lockAfterIdleSeconds * 1000 };
+}
 
 async function readToken(identity: NonNullable<DeviceConfig['identity']>): Promise<string> {
   if (identity.token !== undefined) return identity.token;
@@ -56,19 +70,10 @@ export async function runDevice(
     openPort: null,
     random: Math.random,
   });
-  // Locked without a key to unlock it, a panel would stay so for ever.
-  const { isLockedAtStart, lockAfterIdleSeconds } = config.surface;
-  if (panel.spec.roles.lock === undefined && (isLockedAtStart || lockAfterIdleSeconds > 0)) {
-    const field = isLockedAtStart ? 'isLockedAtStart' : 'lockAfterIdleSeconds';
-    throw new SurfacedError(
-      'E_CFG_INVALID',
-      `${file}: surface.${field}: needs a control in panel.roles.lock`,
-    );
-  }
   const device: Device = await startDevice({
     panel,
     credentials,
-    surface: surfaceOptions(config.surface),
+    surface: surfaceOptions(config.surface, panel.spec, file),
     firmware,
     clock: systemClock,
     random: Math.random,
