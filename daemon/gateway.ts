@@ -144,8 +144,8 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       });
     };
     if (config.health) {
-      const server = await startHealthServer(config.health.listen, health);
-      started.push(() => server.close());
+      const endpoint = await startHealthServer(config.health.listen, health);
+      started.push(() => endpoint.close());
     }
     log.info(
       { site: config.site, enrolPort: enrol.port, brokerPort: broker.port, caPin: authority.pin },
