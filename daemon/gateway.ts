@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { loadAuthority } from './attest/ca.ts';
 import { startEnrolServer } from './attest/enrol-server.ts';
+import { makeServerCertificate } from './attest/server-certificate.ts';
 import { openTokens, type Tokens } from './attest/tokens.ts';
 import type { Trust } from './attest/types.ts';
 import { startBroker } from './bridge/broker/broker.ts';
@@ -12,10 +13,6 @@ import type { Clock } from './clock.ts';
 import type { GatewayConfig } from './config/schema.ts';
 import { type HealthReport, healthOf, splitListen, startHealthServer } from './health.ts';
 import type { Log } from './log.ts';
-
-/** The broker's certificate is renewed when it has less than this left; it is made for a year. */
-const renewServerMs = 90 * 86_400_000;
-const renewalLookMs = 3_600_000;
 
 export interface GatewayParts {
   readonly config: GatewayConfig;
@@ -62,32 +59,25 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     };
     /** Certificates live through a restart that made the policy stricter. */
     const isEnough = (trust: Trust): boolean => trust === 'tpm' || config.policy.identity === 'token';
-    let server = await authority.serverCertificate(config.enrol.hosts);
+    const certificate = await makeServerCertificate({ authority, hosts: config.enrol.hosts, clock, log });
     const broker = await startBroker({
       ...splitListen(config.broker.listen),
       site: config.site,
       gateway: config.name,
-      serverKeyPem: server.privateKeyPem,
-      serverCertificatePem: server.certificatePem,
+      serverKeyPem: certificate.first.privateKeyPem,
+      serverCertificatePem: certificate.first.certificatePem,
       clientCaPem: authority.certificatePem,
       maxConnections: config.broker.maxConnections,
-      identify: (certificate) => authority.identify(certificate),
+      identify: (der) => authority.identify(der),
       isAllowed: (identity) => isEnough(identity.trust) && mayAct(identity.surface),
       clock,
       log: log.child({ part: 'broker' }),
     });
     started.push(() => broker.close());
-    const renewal = setInterval(() => {
-      if (server.notAfter - clock.now() > renewServerMs) return;
-      authority.serverCertificate(config.enrol.hosts).then(
-        (renewed) => {
-          server = renewed;
-          broker.setServerCertificate(renewed.privateKeyPem, renewed.certificatePem);
-        },
-        (error: unknown) => log.error({ err: error }, 'server certificate was not renewed'),
-      );
-    }, renewalLookMs);
-    started.push(async () => clearInterval(renewal));
+    const stopRenewal = certificate.keep(({ privateKeyPem, certificatePem }) =>
+      broker.setServerCertificate(privateKeyPem, certificatePem),
+    );
+    started.push(async () => stopRenewal());
     registry.onChange((names) => {
       for (const name of names)
         if (!mayAct(name)) broker.disconnect(name, 'revoked or removed from the registry');

@@ -15,7 +15,7 @@ import type { GatewayConfig } from '../config/schema.ts';
 import { type ErrorCode, errorTable, SurfacedError } from '../errors.ts';
 import { splitListen } from '../health.ts';
 import type { Log } from '../log.ts';
-import type { Authority } from './ca.ts';
+import type { Authority, ServerCertificate } from './ca.ts';
 import type { ClientIdentity } from './client-certificate.ts';
 import {
   type BeginAnswer,
@@ -26,6 +26,7 @@ import {
   sessionLifeMs,
 } from './enrol-messages.ts';
 import { createRateLimit } from './rate-limit.ts';
+import { makeServerCertificate } from './server-certificate.ts';
 import { keyHash, nonceBytes } from './token-proof.ts';
 import type { Tokens } from './tokens.ts';
 import type { Trust } from './types.ts';
@@ -35,8 +36,6 @@ const requestTimeoutMs = 10_000;
 const keepAliveMs = 30_000;
 const maxConnections = 1024;
 const housekeepingMs = 60 * 60 * 1000;
-/** The server certificate is replaced when less than this is left, milliseconds. */
-const renewServerBeforeMs = 30 * 24 * 60 * 60 * 1000;
 
 /** HTTP status of each refusal; any other error is a failure of the gateway and told without details. */
 const statusOf: Partial<Record<ErrorCode, number>> = {
@@ -81,8 +80,13 @@ export interface EnrolServerOptions {
 /** Starts the enrolment endpoint. @throws SurfacedError E_LISTEN when the address cannot be had */
 export async function startEnrolServer(options: EnrolServerOptions): Promise<EnrolServer> {
   const { config, authority, tokens, clock, log } = options;
-  let own = await authority.serverCertificate(config.enrol.hosts);
-  const secrets = () => ({ key: own.privateKeyPem, cert: own.certificatePem });
+  const own = await makeServerCertificate({ authority, hosts: config.enrol.hosts, clock, log });
+  const secrets = ({ privateKeyPem, certificatePem }: ServerCertificate) => ({
+    key: privateKeyPem,
+    cert: certificatePem,
+    ca: authority.certificatePem,
+    minVersion: 'TLSv1.3' as const,
+  });
   const app = fastify({
     logger: false,
     bodyLimit: maxRequestBytes,
@@ -91,9 +95,7 @@ export async function startEnrolServer(options: EnrolServerOptions): Promise<Enr
     keepAliveTimeout: keepAliveMs,
     handlerTimeout: requestTimeoutMs,
     https: {
-      ...secrets(),
-      ca: authority.certificatePem,
-      minVersion: 'TLSv1.3',
+      ...secrets(own.first),
       // Surfaces that renew show their certificate; those that begin have none.
       requestCert: true,
       rejectUnauthorized: false,
@@ -216,20 +218,16 @@ export async function startEnrolServer(options: EnrolServerOptions): Promise<Enr
     await app.close();
     throw new SurfacedError('E_LISTEN', `enrol.listen: cannot listen on ${config.enrol.listen}`, { cause });
   }
+  const stopRenewal = own.keep((renewed) => server.setSecureContext(secrets(renewed)));
   const housekeeping = setInterval(() => {
-    void (async () => {
-      await tokens.sweep();
-      if (own.notAfter - clock.now() > renewServerBeforeMs) return;
-      own = await authority.serverCertificate(config.enrol.hosts);
-      server.setSecureContext({ ...secrets(), ca: authority.certificatePem, minVersion: 'TLSv1.3' });
-      log.info('server certificate renewed');
-    })().catch((error: unknown) => log.error({ err: error }, 'housekeeping of enrolment failed'));
+    tokens.sweep().catch((error: unknown) => log.error({ err: error }, 'housekeeping of enrolment failed'));
   }, housekeepingMs);
   housekeeping.unref();
   return {
     port: (server.address() as AddressInfo).port,
     close: async () => {
       clearInterval(housekeeping);
+      stopRenewal();
       await app.close();
     },
   };
