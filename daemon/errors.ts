@@ -60,6 +60,51 @@ export const errorTable = {
     title: 'An optional package with native code that the port of the panel needs is missing',
     remedy: 'Install with `npm install --include=optional`.',
   },
+  E_HW_BUS_OPEN: {
+    class: 'retry',
+    title: 'An I2C bus cannot be opened',
+    remedy:
+      'Switch the bus on (`dtparam=i2c_arm=on` in config.txt), and put the user of surfaced in the group `i2c`; `surfaced doctor` tells which.',
+  },
+  E_HW_BUS: {
+    class: 'retry',
+    title: 'An I2C transfer failed or took too long',
+    remedy:
+      'Check wiring, pull-ups and cable length; the bus is opened again by itself, and `surfaced doctor` tells which part fails.',
+  },
+  E_HW_NO_ACK: {
+    class: 'retry',
+    title: 'A part does not answer at its I2C address',
+    remedy: 'Check its power, wiring and address jumpers; it is used as soon as it answers.',
+  },
+  E_HW_PART: {
+    class: 'retry',
+    title: 'A part answers, but not as it should',
+    remedy: 'Check that `part` and `address` name what is wired there; `surfaced doctor` tells what it found.',
+  },
+  E_HW_GPIO: {
+    class: 'retry',
+    title: 'GPIO lines cannot be used',
+    remedy:
+      'Check that no driver or program has the lines (`gpioinfo`), and put the user of surfaced in the group `gpio`.',
+  },
+  E_HW_INPUT: {
+    class: 'retry',
+    title: 'A kernel input device cannot be used',
+    remedy:
+      'Check that its overlay is loaded and its name is one of `/proc/bus/input/devices`, and put the user of surfaced in the group `input`.',
+  },
+  E_HW_FRAME_BUFFER: {
+    class: 'retry',
+    title: 'The frame buffer of a part cannot be used',
+    remedy:
+      'Check that the overlay of the part is loaded, and put the user of surfaced in the group `video`.',
+  },
+  E_HW_CALIBRATION: {
+    class: 'usage',
+    title: 'The calibration of the faders cannot be read or written',
+    remedy: 'Remove the file named in the message and run `surfaced calibrate` again.',
+  },
   // attest
   E_CA_BROKEN: {
     class: 'fatal',

@@ -3,6 +3,7 @@
  * in docs/config.md. Every field is described here and nowhere else.
  */
 import { z } from 'zod';
+import { controlName, panelSchema } from './panel.ts';
 
 /** Version of all three file formats. */
 export const apiVersion = 'surfaced.dev/v1alpha1';
@@ -11,10 +12,6 @@ const name = z
   .string()
   .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'lower-case letters, digits and dashes, at most 63')
   .describe('Name: lower-case letters, digits and dashes.');
-const controlName = z
-  .string()
-  .regex(/^[a-z0-9-]{1,32}$/, 'lower-case letters, digits and dashes, at most 32')
-  .describe('Name of a control on the panel, e.g. `fader1`.');
 const kubeName = z.string().min(1).max(253);
 const head = { apiVersion: z.literal(apiVersion).describe('Version of this file format.') };
 const listen = z
@@ -183,47 +180,6 @@ export const gatewaySchema = z.strictObject({
   log: z.strictObject({ level: logLevel }).prefault({}).describe('Logging, to stderr.'),
 });
 
-const midiEncoding = z
-  .enum(['twos-complement', 'offset-binary', 'signed-bit', 'signed-bit-2'])
-  .describe('How relative turns are coded: signed-bit-2 for Mackie and X-Touch, twos-complement for Push.');
-const byte7 = z.int().min(0).max(127);
-const channel = z.int().min(1).max(16).default(1).describe('MIDI channel, 1 to 16.');
-
-/** One control of a generic MIDI map. */
-export const midiControlSchema = z.discriminatedUnion('type', [
-  z.strictObject({
-    name: controlName,
-    type: z.literal('fader').describe('An absolute position on a CC.'),
-    channel,
-    cc: byte7.describe('CC of the position; its high 7 bits with ccLsb.'),
-    ccLsb: byte7.optional().describe('CC with the low 7 bits, for 14-bit faders.'),
-  }),
-  z.strictObject({
-    name: controlName,
-    type: z.literal('pitch-bend-fader').describe('An absolute position on pitch bend.'),
-    channel,
-    touchNote: byte7.optional().describe('Note that says whether it is touched.'),
-    hasMotor: z.boolean().default(false).describe('It follows pitch bend sent to it.'),
-  }),
-  z.strictObject({
-    name: controlName,
-    type: z.literal('encoder').describe('Relative turns on a CC.'),
-    channel,
-    cc: byte7.describe('CC of the turns.'),
-    encoding: midiEncoding,
-    pushNote: byte7.optional().describe('Note of the push button under it.'),
-    ringCc: byte7.optional().describe('CC that sets the ring of lights around it.'),
-  }),
-  z.strictObject({
-    name: controlName,
-    type: z.literal('button').describe('A button on a note or a CC.'),
-    channel,
-    note: byte7.optional().describe('Note of the button.'),
-    cc: byte7.optional().describe('CC of the button, when it has no note.'),
-    hasLight: z.boolean().default(false).describe('A light in it is set by the same message.'),
-  }),
-]);
-
 /** The file of the Pi's daemon. */
 export const deviceSchema = z.strictObject({
   ...head,
@@ -252,57 +208,7 @@ export const deviceSchema = z.strictObject({
     })
     .optional()
     .describe('How the surface proves itself; only `surfaced demo --device` does without.'),
-  panel: z
-    .strictObject({
-      preset: z
-        .enum([
-          'launchpad-mini-mk3',
-          'launchpad-x',
-          'nanokontrol2',
-          'mackie-control',
-          'x-touch-mini',
-          'generic-midi',
-        ])
-        .describe('Which panel this is.'),
-      port: z
-        .discriminatedUnion('type', [
-          z.strictObject({
-            type: z.literal('raw-midi').describe('An ALSA raw MIDI device.'),
-            path: z
-              .string()
-              .min(1)
-              .describe('ALSA raw device: a file such as /dev/snd/midiC1D1, or a name such as hw:1,0,1.'),
-          }),
-          z.strictObject({
-            type: z.literal('serial').describe('A serial port.'),
-            path: z.string().min(1).describe('The port, e.g. /dev/serial0.'),
-            baudRate: z
-              .int()
-              .min(300)
-              .max(4_000_000)
-              .default(31_250)
-              .describe('Speed, baud; MIDI over a DIN socket has 31250.'),
-          }),
-          z.strictObject({
-            type: z.literal('pty').describe('A pseudo-terminal.'),
-            path: z.string().min(1).describe('Pseudo-terminal, for rigs and bridges.'),
-          }),
-        ])
-        .describe('Where the panel is plugged in.'),
-      controls: z.array(midiControlSchema).max(64).optional().describe('The map of a generic-midi panel.'),
-      roles: z
-        .strictObject({
-          arm: controlName.optional().describe('Control that is held to confirm what is risky.'),
-          undo: controlName.optional().describe('Control that takes the last command back.'),
-          bankNext: controlName.optional().describe('Control that shows the next bank.'),
-          bankPrevious: controlName.optional().describe('Control that shows the previous bank.'),
-          lock: controlName.optional().describe('Control whose long press locks and unlocks.'),
-        })
-        .optional()
-        .describe('Controls that act on the whole surface; the preset has its own.'),
-      brightness: z.number().min(0.05).max(1).default(0.6).describe('Brightness of the lights, 0.05 to 1.'),
-    })
-    .describe('The panel.'),
+  panel: panelSchema.describe('The panel.'),
   surface: z
     .strictObject({
       isLockedAtStart: z
@@ -339,7 +245,6 @@ export type BindingConfig = Readonly<z.infer<typeof bindingSchema>>;
 export type ControlSurface = Readonly<z.infer<typeof controlSurfaceSchema>>;
 export type GatewayConfig = Readonly<z.infer<typeof gatewaySchema>>;
 export type DeviceConfig = Readonly<z.infer<typeof deviceSchema>>;
-export type MidiControl = Readonly<z.infer<typeof midiControlSchema>>;
 
 /** All kinds, by the `kind` field. */
 export const kinds = {
