@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from '../hil/demo.ts';
 import type { Output } from './commands/enroll.ts';
 import { fail, runRole } from './commands/run.ts';
-import { deviceSchema } from './config/schema.ts';
+import { midiPresets, partPresets } from './config/panel.ts';
 import { createLog, type LogLevel } from './log.ts';
 
 const { version } = createRequire(import.meta.url)(
@@ -140,7 +140,7 @@ enrollCommand('config')
   .description('a whole Device file with a one-time token in it')
   .addOption(
     new Option('--preset <panel>', 'panel of the surface')
-      .choices(deviceSchema.shape.panel.shape.preset.options)
+      .choices([...midiPresets, ...partPresets])
       .makeOptionMandatory(),
   )
   .addOption(
@@ -148,13 +148,12 @@ enrollCommand('config')
       .choices(['raw-midi', 'serial', 'pty'])
       .default('raw-midi'),
   )
-  .requiredOption('--port <path>', 'device file of the panel on the surface, e.g. /dev/snd/midiC1D1')
-  .action(async (flags: EnrollFlags & { preset: string; portType: string; port: string }) => {
+  .option('--port <path>', 'device file of a MIDI panel on the surface, e.g. /dev/snd/midiC1D1')
+  .action(async (flags: EnrollFlags & { preset: string; portType: string; port?: string }) => {
     const { enrollConfig } = await import('./commands/enroll.ts');
     const { preset, portType, port, ...rest } = flags;
-    const panel = { preset, port: { type: portType, path: port } } as Parameters<
-      typeof enrollConfig
-    >[0]['panel'];
+    const line = port === undefined ? {} : { port: { type: portType, path: port } };
+    const panel = { preset, ...line } as Parameters<typeof enrollConfig>[0]['panel'];
     print(await enrollConfig({ ...enrollOptions(rest), panel }));
   });
 

@@ -11,6 +11,7 @@ import { createTokenCredentials } from '../daemon/attest/enrol-client.ts';
 import { rbacFor } from '../daemon/bridge/kube/rbac.ts';
 import { systemClock } from '../daemon/clock.ts';
 import { surfaceOptions } from '../daemon/commands/device.ts';
+import { loadDevice } from '../daemon/commands/load-device.ts';
 import { rbacManifest } from '../daemon/commands/rbac.ts';
 import { loadConfig, parseConfig } from '../daemon/config/load.ts';
 import {
@@ -98,7 +99,7 @@ async function choose(options: DemoOptions): Promise<Chosen> {
     const behaviour = surfaceOptions(deviceSchema.shape.surface.parse({}), page.spec, 'the demo');
     return { page, panel: page, surface, behaviour, device: null };
   }
-  const config = await loadConfig('Device', device);
+  const config = await loadDevice(device);
   const real = createPanel(config.panel, {
     log: log.child({ part: 'panel' }),
     openPort: null,
@@ -108,7 +109,7 @@ async function choose(options: DemoOptions): Promise<Chosen> {
   const surface = await chooseSurface(options, real.spec);
   const bound = new Set(surface.spec.bindings.map(({ control }) => control));
   const page = createSimPanel(pageSpecOf(real.spec, bound));
-  const name = `${real.spec.model} on ${config.panel.port.path}`;
+  const name = `${real.spec.model} ${'port' in config.panel ? `on ${config.panel.port.path}` : 'on this machine'}`;
   return { page, panel: twinPanel(real, page), surface, behaviour, device: name };
 }
 

@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { createTokenCredentials } from '../attest/enrol-client.ts';
 import { systemClock } from '../clock.ts';
-import { loadConfig } from '../config/load.ts';
 import type { DeviceConfig } from '../config/schema.ts';
 import { type Device, startDevice } from '../device.ts';
 import { SurfacedError } from '../errors.ts';
@@ -11,6 +10,7 @@ import { createPanel } from '../hw/panels.ts';
 import type { Log, LogLevel } from '../log.ts';
 import type { SurfaceOptions } from '../surface/surface.ts';
 import type { PanelSpec } from '../surface/types.ts';
+import { loadDevice } from './load-device.ts';
 
 /**
  * The surface's options as a Device file names them, for the panel that they are meant for.
@@ -48,7 +48,7 @@ export async function runDevice(
   firmware: string,
   logFor: (level: LogLevel) => Promise<Log>,
 ): Promise<{ stop(): Promise<void> }> {
-  const config = await loadConfig('Device', file);
+  const config = await loadDevice(file);
   const { gateway, identity } = config;
   if (!gateway || !identity) {
     const missing = gateway ? 'identity' : 'gateway';

@@ -7,7 +7,8 @@ import { openTokens } from '../attest/tokens.ts';
 import { openFolderRegistry } from '../bridge/registry/folder.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { loadConfig, parseConfig } from '../config/load.ts';
-import { apiVersion, type DeviceConfig, type GatewayConfig } from '../config/schema.ts';
+import type { PanelConfig } from '../config/panel.ts';
+import { apiVersion, type GatewayConfig } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
 import { splitListen } from '../health.ts';
 import { silentLog } from '../log.ts';
@@ -29,7 +30,8 @@ export interface EnrollOptions {
 }
 
 export interface EnrollConfigOptions extends EnrollOptions {
-  readonly panel: Pick<DeviceConfig['panel'], 'preset' | 'port'>;
+  /** The panel of the Device file, as short as it can be. */
+  readonly panel: Pick<PanelConfig, 'preset'> & { readonly port?: Readonly<Record<string, string>> };
 }
 
 interface Enrolment {

@@ -44,6 +44,7 @@ const pathFields: Readonly<Record<Kind, readonly (readonly string[])[]>> = {
   Device: [
     ['identity', 'tokenFile'],
     ['panel', 'port', 'path'],
+    ['panel', 'calibration'],
   ],
 };
 
@@ -58,14 +59,29 @@ interface Located extends Finding {
   readonly offset: number;
 }
 
+/** Finds what the schema of a kind cannot say. */
+export type Check<K extends Kind> = (config: ConfigKinds[K]) => readonly Finding[];
+
 /** Reads and checks a file that holds one document. @throws SurfacedError E_CFG_READ, E_CFG_INVALID */
 export async function loadConfig<K extends Kind>(kind: K, file: string): Promise<ConfigKinds[K]> {
   return parseConfig(kind, await readConfigFile(file), file);
 }
 
+/** The same, with what the schema cannot say. @throws SurfacedError E_CFG_READ, E_CFG_INVALID */
+export async function loadChecked<K extends Kind>(
+  kind: K,
+  file: string,
+  check: Check<K>,
+): Promise<ConfigKinds[K]> {
+  return onlyOne(kind, parseConfigs(kind, await readConfigFile(file), file, check), file);
+}
+
 /** Checks one document. @throws SurfacedError E_CFG_INVALID */
 export function parseConfig<K extends Kind>(kind: K, text: string, file: string): ConfigKinds[K] {
-  const all = parseConfigs(kind, text, file, null);
+  return onlyOne(kind, parseConfigs(kind, text, file, null), file);
+}
+
+function onlyOne<K extends Kind>(kind: K, all: readonly ConfigKinds[K][], file: string): ConfigKinds[K] {
   if (all.length === 1) return all[0]!;
   throw new SurfacedError(
     'E_CFG_INVALID',
@@ -82,7 +98,7 @@ export function parseConfigs<K extends Kind>(
   kind: K,
   text: string,
   file: string,
-  check: ((config: ConfigKinds[K]) => readonly Finding[]) | null,
+  check: Check<K> | null,
 ): ConfigKinds[K][] {
   if (Buffer.byteLength(text) > maxConfigBytes) {
     throw new SurfacedError('E_CFG_INVALID', `${file}: larger than ${maxConfigBytes} bytes`);

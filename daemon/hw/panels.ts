@@ -1,4 +1,5 @@
-import type { DeviceConfig } from '../config/schema.ts';
+import type { Finding } from '../config/findings.ts';
+import type { MidiPanelConfig, PanelConfig } from '../config/panel.ts';
 import { SurfacedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Panel, Roles } from '../surface/types.ts';
@@ -12,10 +13,8 @@ import { xTouchMini } from './panels/x-touch-mini.ts';
 import { portOpener } from './ports/open.ts';
 import type { OpenPort } from './ports/port.ts';
 
-type PanelConfig = DeviceConfig['panel'];
-
-/** All panels, by the preset that names them in a config. */
-const drivers: Record<PanelConfig['preset'], (config: PanelConfig) => PanelDriver> = {
+/** All MIDI panels, by the preset that names them in a config. */
+const drivers: Record<MidiPanelConfig['preset'], (config: MidiPanelConfig) => PanelDriver> = {
   'launchpad-mini-mk3': ({ brightness }) => launchpad({ model: 'launchpad-mini-mk3', brightness }),
   'launchpad-x': ({ brightness }) => launchpad({ model: 'launchpad-x', brightness }),
   nanokontrol2: () => nanokontrol2,
@@ -33,8 +32,19 @@ export interface PanelDependencies {
   readonly random: () => number;
 }
 
-/** Makes the panel that a config names; throws E_CFG_INVALID with every field that does not fit. */
+/** True for a panel on a MIDI port. */
+export function isMidi(config: PanelConfig): config is MidiPanelConfig {
+  return 'port' in config;
+}
+
+/** What is wrong with a panel's config beyond its schema; paths begin below `panel`. */
+export function panelFindings(config: PanelConfig): readonly Finding[] {
+  return isMidi(config) ? midiFindings(config) : [];
+}
+
+/** Makes the panel that a config names. @throws SurfacedError E_CFG_INVALID with every field that does not fit */
 export function createPanel(config: PanelConfig, dependencies: PanelDependencies): Panel {
+  if (!isMidi(config)) throw new SurfacedError('E_CFG_INVALID', 'panel.preset: parts are not wired yet');
   return new MidiPanel({
     driver: panelDriver(config),
     path: config.port.path,
@@ -45,41 +55,53 @@ export function createPanel(config: PanelConfig, dependencies: PanelDependencies
   });
 }
 
-/** The driver for a config, with the config's roles over those of the preset. */
-export function panelDriver(config: PanelConfig): PanelDriver {
+/**
+ * The driver for a MIDI panel, with the config's roles over those of the preset.
+ * @throws SurfacedError E_CFG_INVALID with every field that does not fit
+ */
+export function panelDriver(config: MidiPanelConfig): PanelDriver {
+  const findings = midiFindings(config);
+  if (findings.length > 0) {
+    const faults = findings.map(({ path, message }) => `${['panel', ...path].join('.')}: ${message}`);
+    throw new SurfacedError('E_CFG_INVALID', faults.join('; '));
+  }
   const driver = drivers[config.preset](config);
-  const roles: Roles = { ...driver.spec.roles, ...withoutUndefined(config.roles ?? {}) };
-  const faults = [...mapFaults(config), ...roleFaults(driver, roles)];
-  if (faults.length > 0) throw new SurfacedError('E_CFG_INVALID', faults.join('; '));
-  return { spec: { ...driver.spec, roles }, open: () => driver.open() };
+  return { spec: { ...driver.spec, roles: rolesOf(config, driver) }, open: () => driver.open() };
 }
 
-function mapFaults({ preset, controls }: PanelConfig): string[] {
+function rolesOf({ roles }: MidiPanelConfig, driver: PanelDriver): Roles {
+  const named = Object.entries(roles ?? {}).filter(([, name]) => name !== undefined);
+  return { ...driver.spec.roles, ...Object.fromEntries(named) };
+}
+
+function midiFindings(config: MidiPanelConfig): Finding[] {
+  const driver = drivers[config.preset](config);
+  const names = new Set(driver.spec.controls.map((control) => control.name));
+  const roleFindings = Object.entries(rolesOf(config, driver))
+    .filter(([, name]) => !names.has(name))
+    .map(([role, name]) => finding(['roles', role], `the panel has no control ${name}`));
+  return [...mapFindings(config), ...roleFindings];
+}
+
+function mapFindings({ preset, controls }: MidiPanelConfig): Finding[] {
   if (preset !== 'generic-midi') {
-    return controls === undefined ? [] : ['panel.controls: only the preset generic-midi has a map'];
+    return controls === undefined ? [] : [finding(['controls'], 'only the preset generic-midi has a map')];
   }
   if (controls === undefined || controls.length === 0) {
-    return ['panel.controls: the preset generic-midi needs at least one control'];
+    return [finding(['controls'], 'the preset generic-midi needs at least one control')];
   }
   return controls.flatMap((control, index) => {
-    const faults: string[] = [];
+    const found: Finding[] = [];
     if (controls.findIndex((other) => other.name === control.name) !== index) {
-      faults.push(`panel.controls[${index}].name: ${control.name} is already taken`);
+      found.push(finding(['controls', index, 'name'], `${control.name} is already taken`));
     }
     if (control.type === 'button' && (control.note === undefined) === (control.cc === undefined)) {
-      faults.push(`panel.controls[${index}]: a button needs either note or cc`);
+      found.push(finding(['controls', index], 'a button needs either note or cc'));
     }
-    return faults;
+    return found;
   });
 }
 
-function roleFaults(driver: PanelDriver, roles: Roles): string[] {
-  const names = new Set(driver.spec.controls.map((control) => control.name));
-  return Object.entries(roles)
-    .filter(([, name]) => !names.has(name))
-    .map(([role, name]) => `panel.roles.${role}: the panel has no control ${name}`);
-}
-
-function withoutUndefined(roles: NonNullable<PanelConfig['roles']>): Roles {
-  return Object.fromEntries(Object.entries(roles).filter(([, name]) => name !== undefined));
+function finding(path: Finding['path'], message: string): Finding {
+  return { path, message, isAboutKey: false };
 }

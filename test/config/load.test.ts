@@ -30,9 +30,9 @@ panel: { preset: nanokontrol2, port: { type: raw-midi, path: /dev/snd/midiC1D0 }
 t.test('defaults are filled in, paths meant from the folder of the file, the whole frozen', async (t) => {
   const config = parseConfig('Device', device, file);
   t.equal(config.identity?.tokenFile, '/etc/surfaced/token');
-  t.equal(config.panel.port.path, '/dev/snd/midiC1D0', 'absolute paths stay');
+  t.match(config.panel, { port: { path: '/dev/snd/midiC1D0' } }, 'absolute paths stay');
   const named = parseConfig('Device', device.replace('/dev/snd/midiC1D0', '"hw:1,0,1"'), file);
-  t.equal(named.panel.port.path, 'hw:1,0,1', 'a name of ALSA is no path');
+  t.match(named.panel, { port: { path: 'hw:1,0,1' } }, 'a name of ALSA is no path');
   t.equal(config.panel.brightness, 0.6);
   t.equal(config.surface.settleMs, 150);
   t.throws(() => Object.assign(config.panel, { brightness: 1 }), TypeError);

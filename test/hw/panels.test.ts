@@ -1,10 +1,10 @@
 import t from 'tap';
-import { type DeviceConfig, deviceSchema } from '../../daemon/config/schema.ts';
+import { type MidiPanelConfig, panelSchema } from '../../daemon/config/panel.ts';
 import { createPanel, panelDriver } from '../../daemon/hw/panels.ts';
 import { silentLog } from '../../daemon/log.ts';
 
-function config(panel: object): DeviceConfig['panel'] {
-  return deviceSchema.shape.panel.parse({ port: { type: 'pty', path: '/nowhere' }, ...panel });
+function config(panel: object): MidiPanelConfig {
+  return panelSchema.parse({ port: { type: 'pty', path: '/nowhere' }, ...panel }) as MidiPanelConfig;
 }
 
 t.test('a config that does not fit is refused with every field that is wrong', async (t) => {
@@ -20,9 +20,9 @@ t.test('a config that does not fit is refused with every field that is wrong', a
         roles: { arm: 'b' },
       },
       [
-        /panel\.controls\[0\]: a button needs either note or cc/,
-        /panel\.controls\[1\]\.name: a is already taken/,
-        /panel\.controls\[1\]: a button needs/,
+        /panel\.controls\.0: a button needs either note or cc/,
+        /panel\.controls\.1\.name: a is already taken/,
+        /panel\.controls\.1: a button needs/,
         /panel\.roles\.arm: the panel has no control b/,
       ],
     ],

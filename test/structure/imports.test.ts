@@ -92,6 +92,8 @@ const packagesOf: Readonly<Record<string, readonly Part[]>> = {
   '@kubernetes/client-node': ['kube'],
   serialport: ['hw'],
   koffi: ['hw'],
+  'i2c-bus': ['hw'],
+  onoff: ['hw'],
   aedes: ['bridge'],
   mqtt: ['bridge'],
   '@peculiar/x509': ['attest'],
@@ -112,7 +114,7 @@ function fault(file: string, used: Import): string | null {
     if (part === 'surface') return `surface does without packages: ${used.specifier}`;
     return owners && part !== 'hil' && !owners.includes(part) ? `${part} does without ${name}` : null;
   }
-  if (!/\.(?:ts|tsx|json|css)$/.test(used.specifier)) return `without its extension: ${used.specifier}`;
+  if (!/\.(?:ts|tsx|mjs|json|css)$/.test(used.specifier)) return `without its extension: ${used.specifier}`;
   if (!existsSync(path.join(root, used.file))) return null;
   const target = partOf(used.file);
   if (target === null || target === part || target === 'common') return null;

@@ -1,4 +1,4 @@
-import type { MidiControl } from '../../config/schema.ts';
+import type { MidiControl } from '../../config/panel.ts';
 import type { PanelDriver } from './driver.ts';
 import { type Address, type PanelTable, specOf, type TableControl, TableSession } from './table.ts';
 

@@ -1,4 +1,4 @@
-import type { DeviceConfig } from '../../config/schema.ts';
+import type { MidiPanelConfig } from '../../config/panel.ts';
 import type { OpenPort } from './port.ts';
 import { openPty } from './pty.ts';
 import { openRawMidi } from './raw-midi.ts';
@@ -8,7 +8,7 @@ const loadKoffi = async () => (await import('koffi')).default;
 const loadSerial = () => import('serialport');
 
 /** The way to open the port that a config names; packages with native code are loaded only then. */
-export function portOpener(port: DeviceConfig['panel']['port']): OpenPort {
+export function portOpener(port: MidiPanelConfig['port']): OpenPort {
   switch (port.type) {
     case 'raw-midi':
       return (path, handlers) => openRawMidi({ path, loadKoffi }, handlers);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import { type DeviceConfig, deviceSchema } from '../../../daemon/config/schema.ts';
+import { type MidiPanelConfig, midiPresets, panelSchema } from '../../../daemon/config/panel.ts';
 import { MidiParser } from '../../../daemon/hw/midi/parser.ts';
 import { encode } from '../../../daemon/hw/midi/writer.ts';
 import type { PanelDriver } from '../../../daemon/hw/panels/driver.ts';
@@ -12,7 +12,7 @@ import { anyMessage } from '../midi/arbitraries.ts';
 import { frameOf } from './frames.ts';
 import { Lights } from './lights.ts';
 
-const presets = deviceSchema.shape.panel.shape.preset.options;
+const presets = midiPresets;
 
 const controls = [
   { name: 'fader1', type: 'fader', cc: 1, ccLsb: 33 },
@@ -22,10 +22,10 @@ const controls = [
   { name: 'button2', type: 'button', cc: 61, hasLight: true },
 ];
 
-function driverOf(preset: DeviceConfig['panel']['preset']): PanelDriver {
+function driverOf(preset: MidiPanelConfig['preset']): PanelDriver {
   const port = { type: 'pty', path: '/nowhere' };
   const map = preset === 'generic-midi' ? { controls } : {};
-  return panelDriver(deviceSchema.shape.panel.parse({ preset, port, ...map }));
+  return panelDriver(panelSchema.parse({ preset, port, ...map }) as MidiPanelConfig);
 }
 
 const unit = fc.double({ min: 0, max: 1, noNaN: true });

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { parse } from 'yaml';
-import { deviceSchema } from '../../../daemon/config/schema.ts';
+import { type MidiPanelConfig, panelSchema } from '../../../daemon/config/panel.ts';
 import { MidiParser } from '../../../daemon/hw/midi/parser.ts';
 import type { Reaction } from '../../../daemon/hw/panels/driver.ts';
 import { panelDriver } from '../../../daemon/hw/panels.ts';
@@ -37,7 +37,7 @@ for (const { name } of cases) {
   const transcript: Transcript = parse(readFileSync(new URL(`${name}/transcript.yaml`, folder), 'utf8'));
   t.test(`${name}: ${transcript.about}`, async (t) => {
     const port = { type: 'pty', path: '/nowhere' };
-    const config = deviceSchema.shape.panel.parse({ port, ...transcript.panel });
+    const config = panelSchema.parse({ port, ...transcript.panel }) as MidiPanelConfig;
     const session = panelDriver(config).open();
     const parser = new MidiParser(1024);
     transcript.steps.forEach((step, index) => {
