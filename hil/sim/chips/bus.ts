@@ -23,6 +23,8 @@ interface Slot {
 export interface BusRecord {
   readonly address: number;
   readonly messages: readonly I2cMessage[];
+  /** What the caller got for it. */
+  readonly result: BusResult;
 }
 
 /** What a bus of chip models is made of. */
@@ -79,7 +81,12 @@ export class SimBus {
     const slot = this.#slots.get(address);
     if (slot === undefined || slot.fault === 'no-ack') return { errno: noAckErrno };
     if (slot.fault === 'stuck') return { errno: timeoutErrno };
-    this.records.push({ address, messages });
+    const result = this.#ask(slot, messages);
+    this.records.push({ address, messages, result });
+    return result;
+  }
+
+  #ask(slot: Slot, messages: readonly I2cMessage[]): BusResult {
     let reads: readonly Uint8Array[] | null;
     try {
       reads = slot.chip.transfer(messages, this.#options.now());
