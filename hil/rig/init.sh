@@ -1,0 +1,43 @@
+#!/bin/sh
+# First process of the rig's kernel. The host's files are seen read-only through hostfs; a layer in memory above
+# them takes all writes, so that nothing inside can change the host. Only the exchange folder, given as `rig=` on
+# the kernel's command line, is the host's own: what to run is read there and the outcome is left there.
+set -e
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
+
+if [ "$1" != inside ]; then
+  mount -t tmpfs -o mode=755 layer /mnt
+  mkdir /mnt/upper /mnt/work /mnt/root
+  mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work root /mnt/root
+  cd /mnt/root
+  pivot_root . mnt
+  exec chroot . /bin/sh "$0" inside
+fi
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs -o mode=1777 shm /dev/shm
+mount -t tmpfs -o mode=755 run /run
+mount -t configfs configfs /sys/kernel/config
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t securityfs securityfs /sys/kernel/security
+ln -sfn /proc/self/fd /dev/fd
+ln -sfn /proc/self/fd/0 /dev/stdin
+ln -sfn /proc/self/fd/1 /dev/stdout
+ln -sfn /proc/self/fd/2 /dev/stderr
+hostname rig
+ip link set lo up
+
+exchange=$(sed -n 's/.*\brig=\([^ ]*\).*/\1/p' /proc/cmdline)
+mkdir -p /run/rig
+mount -t hostfs -o "$exchange" exchange /run/rig
+
+# A session of its own with the console as its output, so that the program cannot stop this script.
+set +e
+setsid --wait /bin/sh /run/rig/program </dev/null >/dev/console 2>&1
+echo $? >/run/rig/status
+sync
+halt -f -p
