@@ -3,6 +3,7 @@ import { blink, isMoving, newLevels, pulse, setLevels, setStillLevels } from './
 import { cell, setCells } from './cells.ts';
 import type { Channel } from './channel.ts';
 import { amber, palette, white } from './palette.ts';
+import { type Picture, paintPicture } from './pictures.ts';
 import { PodPlaces } from './pod-places.ts';
 import type { LinkState, Millis, PanelSpec, Rgb } from './types.ts';
 
@@ -10,6 +11,10 @@ import type { LinkState, Millis, PanelSpec, Rgb } from './types.ts';
 export interface MatrixState {
   readonly link: LinkState;
   readonly isLocked: boolean;
+  /** Shown while offline. */
+  readonly picture: Picture;
+  /** Controls that are not there now. */
+  readonly missing: ReadonlySet<string>;
   /** The slot that waits for the arm control: how much of its time is left and of the hold is done, 0..1. */
   readonly arming: { readonly slot: number; readonly remaining: number; readonly held: number } | null;
 }
@@ -103,7 +108,9 @@ export class Matrix {
 
   /** True while the lights change by themselves. */
   isAnimated(state: MatrixState): boolean {
-    return this.#hasMovingLights || state.link !== 'online' || state.isLocked || state.arming !== null;
+    if (this.#hasMovingLights || state.link !== 'online' || state.isLocked || state.arming !== null)
+      return true;
+    return this.#shown.some(({ channel }) => state.missing.has(channel.binding.control));
   }
 
   /** The bytes of one instant, row-major, three a light. */
@@ -111,7 +118,7 @@ export class Matrix {
     const { width, height } = this.#size;
     const rgb = new Uint8Array(width * height * 3);
     if (state.link === 'offline') {
-      paintOffline(rgb, width, height, at);
+      paintPicture({ width, height, rgb }, state.picture, at);
       return rgb;
     }
     const isStale = state.link === 'stale';
@@ -123,6 +130,7 @@ export class Matrix {
       this.#paintBlock(rgb, offset, block, level);
       if (state.arming?.slot === block.channel.binding.slot)
         paintArming(rgb, offset, block.codes.length, state.arming, at);
+      if (state.missing.has(block.channel.binding.control)) paintMissing(rgb, offset, width, at);
     }
     // The corners belong to the whole surface: amber breathing is stale, white winking is locked.
     if (isStale) setLight(rgb, width - 1, amber, pulse(at, 4000, 0.1, 0.6));
@@ -163,11 +171,11 @@ function setLight(rgb: Uint8Array, index: number, hue: Rgb, level: number): void
   for (let part = 0; part < 3; part++) rgb[index * 3 + part] = Math.round(hue[part as 0 | 1 | 2] * level);
 }
 
-/** Offline shows no Pod at all: one dim light walks along the bottom row. */
-function paintOffline(rgb: Uint8Array, width: number, height: number, at: Millis): void {
-  const stepMs = 1000;
-  const column = Math.floor(at / stepMs) % width;
-  setLight(rgb, (height - 1) * width + column, white, pulse(at, stepMs, 0.02, 0.2));
+/** The control of a row is not there: both ends of its first row of lights flash in the hue of that fault. */
+function paintMissing(rgb: Uint8Array, offset: number, width: number, at: Millis): void {
+  const level = blink(at, 1000, 0.3) ? 1 : 0;
+  setLight(rgb.subarray(offset), 0, palette.purple, level);
+  setLight(rgb.subarray(offset), width - 1, palette.purple, level);
 }
 
 /** The row blinks: every other moment it counts down in white, or fills while the arm control is held. */

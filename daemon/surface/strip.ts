@@ -11,7 +11,7 @@ const notSeenYet: SlotCondition = {
 };
 
 /** The strip of a binding at one instant. */
-export function stripOf(channel: Channel, arming: Arming, at: Millis): Strip {
+export function stripOf(channel: Channel, arming: Arming, missing: ReadonlySet<string>, at: Millis): Strip {
   const { binding, view, limits } = channel;
   const { request } = arming;
   return {
@@ -29,6 +29,7 @@ export function stripOf(channel: Channel, arming: Arming, at: Millis): Strip {
     hint: channel.hint,
     condition: view?.condition ?? notSeenYet,
     owner: view?.owner ?? null,
+    isControlMissing: missing.has(binding.control),
     arming:
       request?.slot === binding.slot
         ? {

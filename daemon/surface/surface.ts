@@ -14,6 +14,7 @@ import type {
   Binding,
   ControlEvent,
   ControlSpec,
+  Fault,
   Frame,
   Guard,
   Intent,
@@ -57,6 +58,9 @@ export class Surface {
   /** The bound controls of the current bank. */
   #byControl: ReadonlyMap<string, Channel> = new Map();
   #link: Frame['link'] = { state: 'offline', detail: 'not connected yet', isAttested: false };
+  #fault: Fault | null = null;
+  #pairingCode: string | null = null;
+  #missing: ReadonlySet<string> = new Set();
   #now: Millis = Number.NEGATIVE_INFINITY;
   #seq = 0;
   #intents: Intent[] = [];
@@ -84,7 +88,14 @@ export class Surface {
         this.#answer(input.ack, now);
         break;
       case 'link':
+        this.#fault = input.fault;
         this.#connect(input, now);
+        break;
+      case 'pairing':
+        this.#pairingCode = input.code;
+        break;
+      case 'missing':
+        this.#missing = new Set(input.controls);
         break;
       case 'reset':
         this.#reset(input.controls, now);
@@ -131,6 +142,9 @@ export class Surface {
         isLocked: this.#lock.isLocked,
         canUndo: this.#canAct && !this.#history.isEmpty,
         arming: this.#arming,
+        pairingCode: this.#pairingCode,
+        fault: this.#fault,
+        missing: this.#missing,
       },
       this.#forward(at),
     );

@@ -192,7 +192,19 @@ export type SurfaceInput =
       readonly detail: string;
       /** False shows "not attested": the gateway trusts a token only. */
       readonly isAttested: boolean;
-    };
+      /** Why it is offline; null while nothing has failed yet, and when it is not. */
+      readonly fault: Fault | null;
+    }
+  /** What a person has to compare or type in before the surface may act; null: nothing. Shown while it is offline. */
+  | { readonly type: 'pairing'; readonly code: string | null }
+  /** All controls of the panel that are not there now, e.g. because their chip does not answer. */
+  | { readonly type: 'missing'; readonly controls: readonly string[] };
+
+/**
+ * Why a surface cannot work, as far as a picture can say it. `network`: the gateway is not reached. `refused`: it says
+ * no, and trying again will not change that.
+ */
+export type Fault = 'network' | 'refused';
 
 /** The absolute number that an operator asks for, with the number that they saw when they asked. */
 export interface Intent {
@@ -235,6 +247,8 @@ export interface Strip {
   readonly hint: 'up' | 'down' | null;
   readonly condition: SlotCondition;
   readonly owner: SlotOwner | null;
+  /** The control of this binding is not there now. */
+  readonly isControlMissing: boolean;
   /** While a command waits to be armed. */
   readonly arming: {
     readonly want: number;

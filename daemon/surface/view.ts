@@ -3,8 +3,9 @@ import { type Arming, armWindowMs } from './arming.ts';
 import type { Channel } from './channel.ts';
 import { feedbackOf } from './feedback.ts';
 import { Matrix, type MatrixState } from './matrix.ts';
+import type { Picture } from './pictures.ts';
 import { stripOf } from './strip.ts';
-import type { Frame, Millis, PanelSpec } from './types.ts';
+import type { Fault, Frame, Millis, PanelSpec } from './types.ts';
 
 /** What a frame shows, as the surface has it. */
 export interface Scene {
@@ -16,6 +17,11 @@ export interface Scene {
   readonly isLocked: boolean;
   readonly canUndo: boolean;
   readonly arming: Arming;
+  /** What is to be compared or typed in while offline; null: nothing. */
+  readonly pairingCode: string | null;
+  readonly fault: Fault | null;
+  /** Controls that are not there now. */
+  readonly missing: ReadonlySet<string>;
 }
 
 /** The frames of one surface. */
@@ -44,6 +50,8 @@ export class View {
     const state: MatrixState = {
       link: link.state,
       isLocked,
+      picture: pictureOf(scene),
+      missing: scene.missing,
       arming:
         arming.request === null
           ? null
@@ -59,7 +67,9 @@ export class View {
     const frame: Frame = {
       matrix: this.#paint(state, at),
       controls: isSame ? last.controls : this.#controls(scene, at),
-      strips: isSame ? last.strips : scene.channels.map((channel) => stripOf(channel, arming, at)),
+      strips: isSame
+        ? last.strips
+        : scene.channels.map((channel) => stripOf(channel, arming, scene.missing, at)),
       bank: scene.bank,
       link,
       isLocked,
@@ -91,4 +101,9 @@ export class View {
       at,
     );
   }
+}
+
+function pictureOf({ pairingCode, fault }: Scene): Picture {
+  if (pairingCode !== null) return { kind: 'pairing', code: pairingCode };
+  return fault === null ? { kind: 'boot' } : { kind: 'fault', fault };
 }

@@ -125,6 +125,12 @@ function arbitraryInput(panel: PanelSpec, control: Name): fc.Arbitrary<SurfaceIn
     { weight: 4, arbitrary: touch },
     { weight: 12, arbitrary: answer },
     { weight: 5, arbitrary: fc.record({ type: fc.constant('slot' as const), slot, view }) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .array(control, { maxLength: 3 })
+        .map((controls): SurfaceInput => ({ type: 'missing', controls })),
+    },
     { weight: 1, arbitrary: reset.map((controls): SurfaceInput => ({ type: 'reset', controls })) },
     {
       weight: 1,
@@ -137,6 +143,7 @@ function arbitraryInput(panel: PanelSpec, control: Name): fc.Arbitrary<SurfaceIn
         state,
         detail: fc.constant(''),
         isAttested: fc.boolean(),
+        fault: fc.constantFrom(null, 'network' as const, 'refused' as const),
       }),
     },
   );

@@ -94,7 +94,7 @@ t.test('the controls of the whole surface show what they would do', async (t) =>
 
 t.test('link and attestation are told as they are', async (t) => {
   const rig = new Rig(desk, [binding()]);
-  rig.apply({ type: 'link', state: 'online', detail: 'token only', isAttested: false });
+  rig.apply({ type: 'link', state: 'online', detail: 'token only', isAttested: false, fault: null });
   t.same(rig.frame.link, { state: 'online', detail: 'token only', isAttested: false });
   t.match(rig.strip(), { condition: { state: 'unknown', reason: 'NotSeenYet' }, desired: null });
 });

@@ -137,7 +137,7 @@ t.test('whatever happens, nothing is sent that may not be', async (t) => {
           const surface = new Surface(panel, { ...options, isLockedAtStart, lockAfterIdleMs });
           const watcher = new Watcher(surface, panel, isPunctual);
           watcher.apply({ type: 'bindings', bindings });
-          watcher.apply({ type: 'link', state: 'online', detail: '', isAttested: true });
+          watcher.apply({ type: 'link', state: 'online', detail: '', isAttested: true, fault: null });
           for (const { slot } of bindings) watcher.apply({ type: 'slot', slot, view: view(3) });
           for (const [waitMs, input] of story) {
             watcher.wait(waitMs);

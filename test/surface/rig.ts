@@ -147,7 +147,7 @@ export class Rig {
   }
 
   link(state: 'online' | 'stale' | 'offline'): void {
-    this.apply({ type: 'link', state, detail: state, isAttested: true });
+    this.apply({ type: 'link', state, detail: state, isAttested: true, fault: null });
   }
 
   slot(desired: number | null, part: Partial<SlotView> = {}, slot = 0): void {

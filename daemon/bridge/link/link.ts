@@ -307,6 +307,7 @@ class MqttLink implements Link {
       state: isUp ? (problem === null ? 'online' : 'stale') : 'offline',
       detail: problem ?? '',
       isAttested: isCertified && !isTokenOnly,
+      fault: isUp ? null : this.#uplink.fault,
     };
   }
 
@@ -315,7 +316,10 @@ class MqttLink implements Link {
     const next = this.#current();
     const last = this.#shown;
     const isSame =
-      last?.state === next.state && last.detail === next.detail && last.isAttested === next.isAttested;
+      last?.state === next.state &&
+      last.detail === next.detail &&
+      last.isAttested === next.isAttested &&
+      last.fault === next.fault;
     if (isSame || this.#stopped !== null) return;
     this.#shown = next;
     this.#listener(next);

@@ -5,6 +5,7 @@ import type { CredentialSource, Credentials } from '../../attest/types.ts';
 import type { Clock } from '../../clock.ts';
 import { SurfacedError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
+import type { Fault } from '../../surface/types.ts';
 import { type Connection, openConnection } from './connection.ts';
 import { backOffMs, type LinkTiming } from './timing.ts';
 
@@ -40,6 +41,7 @@ export class Uplink {
   readonly #ending = new AbortController();
   #line: Line | null = null;
   #problem = 'Connecting.';
+  #fault: Fault | null = null;
   #attempts = 0;
   /** Set while a second connection is made because certificates changed. */
   #handover: { lostAt: number | null } | null = null;
@@ -68,6 +70,11 @@ export class Uplink {
   /** Why it is not up, one sentence. */
   get problem(): string {
     return this.#problem;
+  }
+
+  /** The same as a picture can say it; null: nothing has failed yet. */
+  get fault(): Fault | null {
+    return this.#fault;
   }
 
   /** Attempts in a row that brought nothing lasting. */
@@ -158,6 +165,7 @@ export class Uplink {
   #lost(reason: string): void {
     this.#line = null;
     this.#problem = `Connection to the gateway lost: ${reason}.`;
+    this.#fault = 'network';
     if (this.#handover !== null) {
       this.#handover.lostAt = this.#options.clock.monotonic();
       return;
@@ -170,6 +178,7 @@ export class Uplink {
   #failed(error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
     const problem = error instanceof SurfacedError ? message : `Cannot connect: ${message}`;
+    this.#fault = error instanceof SurfacedError && error.class === 'refused' ? 'refused' : 'network';
     if (problem === this.#problem) return;
     this.#options.log.warn({ err: error }, 'cannot connect');
     this.#problem = problem;

@@ -110,6 +110,7 @@ export function strip(control: string, over: Partial<Strip> = {}): Strip {
     hint: null,
     condition: { state: 'ok', reason: '', message: '' },
     owner: null,
+    isControlMissing: false,
     arming: null,
     notice: null,
     ...over,

@@ -28,6 +28,7 @@ const strip: Strip = {
   hint: null,
   condition: { state: 'ok', reason: '', message: '' },
   owner: null,
+  isControlMissing: false,
   arming: null,
   notice: null,
 };
