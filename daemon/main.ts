@@ -92,6 +92,18 @@ program
   });
 
 program
+  .command('monitor')
+  .description(
+    'every control of a panel live in the terminal, and a light for what is touched; needs no gateway',
+  )
+  .requiredOption('--config <file>', 'Device file')
+  .addOption(output())
+  .action(async ({ config, output: form }: { config: string; output: Output }) => {
+    const { runMonitor } = await import('./commands/monitor.ts');
+    await runRole(() => runMonitor(config, form, process.stdout, logFor));
+  });
+
+program
   .command('gateway')
   .description('broker, enrolment and Kubernetes client in one process')
   .addOption(gatewayConfig())

@@ -279,7 +279,7 @@ export class Surface {
 
   // ---------------------------------------------------------------- from the panel
 
-  #read(event: Exclude<ControlEvent, { type: 'reset' }>, at: Millis): void {
+  #read(event: Exclude<ControlEvent, { type: 'reset' | 'missing' }>, at: Millis): void {
     if (event.type === 'touch') {
       if (event.isTouched) this.#touched.add(event.control);
       else this.#touched.delete(event.control);
@@ -402,7 +402,7 @@ export class Surface {
   }
 
   /** Whether a person did this; noise and motors do not keep a surface unlocked. */
-  #isUse(event: Exclude<ControlEvent, { type: 'reset' }>): boolean {
+  #isUse(event: Exclude<ControlEvent, { type: 'reset' | 'missing' }>): boolean {
     if (event.type !== 'position') return true;
     if (this.#controls.get(event.control)?.hasMotor === true) return this.#touched.has(event.control);
     const before = this.#usedAtPosition.get(event.control);

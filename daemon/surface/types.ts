@@ -61,7 +61,9 @@ export type ControlEvent =
   | { readonly type: 'press'; readonly control: string; readonly index?: number }
   | { readonly type: 'release'; readonly control: string; readonly index?: number }
   /** These controls (null: all) were lost or opened anew; their next reading is a first reading. */
-  | { readonly type: 'reset'; readonly controls: readonly string[] | null };
+  | { readonly type: 'reset'; readonly controls: readonly string[] | null }
+  /** All controls that are not there now, e.g. because their chip does not answer; told anew when it changes. */
+  | { readonly type: 'missing'; readonly controls: readonly string[] };
 
 /**
  * A panel, real or `sim`. A driver reports through `emit` and shows frames; it re-opens its device by itself
@@ -196,9 +198,7 @@ export type SurfaceInput =
       readonly fault: Fault | null;
     }
   /** What a person has to compare or type in before the surface may act; null: nothing. Shown while it is offline. */
-  | { readonly type: 'pairing'; readonly code: string | null }
-  /** All controls of the panel that are not there now, e.g. because their chip does not answer. */
-  | { readonly type: 'missing'; readonly controls: readonly string[] };
+  | { readonly type: 'pairing'; readonly code: string | null };
 
 /**
  * Why a surface cannot work, as far as a picture can say it. `network`: the gateway is not reached. `refused`: it says

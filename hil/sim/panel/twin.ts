@@ -52,6 +52,7 @@ class Merge {
         for (const holders of this.#holders.values()) holders.delete('real');
         break;
       case 'turn':
+      case 'missing':
         break;
     }
     this.#emit(event);

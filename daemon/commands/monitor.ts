@@ -1,0 +1,129 @@
+/** `surfaced monitor`: every control of a panel live in the terminal, and a light for what is touched. */
+import { createPanel } from '../hw/panels.ts';
+import type { Log, LogLevel } from '../log.ts';
+import type { ControlEvent, Panel, PanelState } from '../surface/types.ts';
+import type { Output } from './enroll.ts';
+import { loadDevice } from './load-device.ts';
+import { MonitorView } from './monitor-view.ts';
+
+const frameIntervalMs = 40;
+/** The terminal is drawn anew at most this often. */
+const drawIntervalMs = 100;
+
+/** Where a monitor writes; `process.stdout` is one. */
+export interface Screen {
+  readonly isTTY?: boolean;
+  write(text: string): unknown;
+}
+
+/** What a monitor is made of. */
+export interface MonitorOptions {
+  readonly panel: Panel;
+  readonly output: Output;
+  readonly screen: Screen;
+  /** Milliseconds that only go forward. */
+  readonly now: () => number;
+}
+
+/**
+ * Opens the panel of a Device file and shows what it does until it is stopped. Text on a terminal is a table that is
+ * drawn in place; elsewhere, and with `json`, it is one line an event.
+ * @throws SurfacedError E_CFG_READ, E_CFG_INVALID
+ */
+export async function runMonitor(
+  file: string,
+  output: Output,
+  screen: Screen,
+  logFor: (level: LogLevel) => Promise<Log>,
+): Promise<{ stop(): Promise<void> }> {
+  const config = await loadDevice(file);
+  const log = await logFor('warn');
+  const panel = createPanel(config.panel, { log, openPort: null, random: Math.random });
+  return startMonitor({ panel, output, screen, now: () => performance.now() });
+}
+
+/** Starts a monitor on a panel. */
+export async function startMonitor(options: MonitorOptions): Promise<{ stop(): Promise<void> }> {
+  const { panel, output, screen, now } = options;
+  const view = new MonitorView(panel.spec);
+  const isTable = output === 'text' && screen.isTTY === true;
+  const ending = new AbortController();
+  let lastState = '';
+  let drawnLines = 0;
+  let drawTimer: NodeJS.Timeout | null = null;
+  let frameTimer: NodeJS.Timeout | null = null;
+
+  const print = (line: object, text: string): void => {
+    screen.write(output === 'json' ? `${JSON.stringify(line)}\n` : `${text}\n`);
+  };
+  const tellState = (): void => {
+    const { isOpen, problem }: PanelState = panel.state;
+    const text = JSON.stringify({ isOpen, problem });
+    if (text === lastState) return;
+    lastState = text;
+    const at = now();
+    if (!isTable)
+      print({ type: 'panel', at, isOpen, problem }, `panel ${problem ?? (isOpen ? 'open' : 'closed')}`);
+  };
+  const draw = (): void => {
+    drawTimer = null;
+    const { isOpen, problem } = panel.state;
+    const status = problem ?? (isOpen ? 'open' : 'opening');
+    const lines = [`${panel.spec.model}: ${status}`, '', ...view.lines(now()), '', 'Ctrl-C ends.'];
+    // Back to the first line of the last drawing; each line clears what was longer before.
+    const up = drawnLines > 0 ? `\x1b[${drawnLines}A` : '';
+    screen.write(`${up}${lines.map((line) => `${line}\x1b[K\n`).join('')}\x1b[J`);
+    drawnLines = lines.length;
+  };
+  const show = (): void => {
+    frameTimer = null;
+    if (ending.signal.aborted) return;
+    const frame = view.frame(now());
+    panel.show(frame);
+    if (frame.isAnimated) frameTimer = setTimeout(show, frameIntervalMs);
+    else if (isTable) draw();
+  };
+  const take = (event: ControlEvent): void => {
+    const at = now();
+    view.take(event, at);
+    tellState();
+    if (!isTable) print({ ...event, at }, lineOf(event));
+    else drawTimer ??= setTimeout(draw, drawIntervalMs);
+    frameTimer ??= setTimeout(show, 0);
+  };
+
+  await panel.start(ending.signal, take);
+  tellState();
+  show();
+  const watch = setInterval(() => {
+    tellState();
+    if (isTable) drawTimer ??= setTimeout(draw, drawIntervalMs);
+  }, 1000);
+  return {
+    stop: async () => {
+      ending.abort();
+      clearInterval(watch);
+      if (drawTimer !== null) clearTimeout(drawTimer);
+      if (frameTimer !== null) clearTimeout(frameTimer);
+      await panel.stop();
+    },
+  };
+}
+
+function lineOf(event: ControlEvent): string {
+  switch (event.type) {
+    case 'position':
+      return `${event.control} ${(event.value * 100).toFixed(1)} %`;
+    case 'touch':
+      return `${event.control} ${event.isTouched ? 'touched' : 'let go'}`;
+    case 'turn':
+      return `${event.control} ${event.pulses > 0 ? '+' : ''}${event.pulses}`;
+    case 'press':
+    case 'release':
+      return `${event.control}${event.index === undefined ? '' : ` ${event.index + 1}`} ${event.type}`;
+    case 'reset':
+      return `first reading next: ${event.controls?.join(', ') ?? 'all'}`;
+    case 'missing':
+      return `missing: ${event.controls.length === 0 ? 'none' : event.controls.join(', ')}`;
+  }
+}
