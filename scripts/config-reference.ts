@@ -4,6 +4,7 @@ import { samples } from './config-samples.ts';
 
 /** As much of a JSON Schema as the configuration files use. */
 export interface SchemaNode {
+  readonly title?: string;
   readonly type?: string;
   readonly description?: string;
   readonly default?: unknown;
@@ -59,7 +60,7 @@ ${parts.join('\n')}`;
 }
 
 /** One row a field, nested fields below their parent. */
-function fieldRows(node: SchemaNode, at: string): string[] {
+export function fieldRows(node: SchemaNode, at: string): string[] {
   const rows: string[] = [];
   for (const [name, field] of Object.entries(node.properties ?? {})) {
     const path = at === '' ? name : `${at}.${name}`;
@@ -74,8 +75,7 @@ function below(field: SchemaNode, path: string): string[] {
   if (field.items) return below(field.items, `${path}[]`);
   if (field.oneOf) {
     return field.oneOf.flatMap((variant) => {
-      const type = String(variant.properties?.type?.const);
-      return fieldRows(variant, `${path}<${type}>`);
+      return fieldRows(variant, `${path}<${variantName(variant)}>`);
     });
   }
   return fieldRows(field, path);
@@ -93,8 +93,7 @@ const values = (list: readonly unknown[]): string => list.map((value) => `\`${St
 function typeWords(field: SchemaNode): string {
   if (field.const !== undefined) return `\`${String(field.const)}\``;
   if (field.enum) return values(field.enum);
-  if (field.oneOf)
-    return `map; type ${values(field.oneOf.map((variant) => variant.properties?.type?.const))}`;
+  if (field.oneOf) return `map; one of ${values(field.oneOf.map(variantName))}`;
   if (field.type === 'array') return `list${field.maxItems ? `, at most ${field.maxItems}` : ''}`;
   if (field.type === 'object') return 'map';
   if (field.type === 'boolean') return 'true or false';
@@ -151,6 +150,14 @@ const plainLines = (value: unknown, indent: string): string[] =>
 const asEntry = (lines: readonly string[], indent: string): string[] =>
   lines.map((line, index) => (index === 0 ? `${indent}- ${line.trimStart()}` : line));
 
-/** The variant that a value is, by its `type`. */
+/** What a variant is called: its title, else its `type`. */
+const variantName = (variant: SchemaNode): string => variant.title ?? String(variant.properties?.type?.const);
+
+/** The variant that a value is, by the first field, which tells them apart. */
 const variantOf = (node: SchemaNode, value: Readonly<Record<string, unknown>>): SchemaNode =>
-  node.oneOf?.find((variant) => variant.properties?.type?.const === value.type) ?? node;
+  node.oneOf?.find((variant) => {
+    const [[name, field] = ['', {} as SchemaNode]] = Object.entries(variant.properties ?? {});
+    const type = variant.properties?.type?.const;
+    if (type !== undefined) return type === value.type;
+    return field.const === value[name] || field.enum?.includes(value[name]);
+  }) ?? node;

@@ -91,14 +91,6 @@ const timeOfDay = z.string().regex(/^(?:[01]\d|2[0-3]):[0-5]\d$/, 'a time of day
 const common = {
   roles,
   brightness: brightness.default(0.6).describe('Brightness of the lights, 0.05 to 1; never exceeded.'),
-  night: z
-    .strictObject({
-      from: timeOfDay.describe('Local time at which the night begins.'),
-      to: timeOfDay.describe('Local time at which it ends.'),
-      brightness: z.number().min(0).max(1).default(0.1).describe('Brightness at night; 0 is dark.'),
-    })
-    .optional()
-    .describe('Dims the lights at night; left out: no night. A clock that is not set knows no night.'),
 };
 
 /** Header line of the Pi, by its BCM number. */
@@ -147,54 +139,66 @@ export const partPresets = ['parts', 'sense-hat', 'neotrellis'] as const;
 
 /** The panel: a MIDI device, or parts on the Pi's own buses and lines. */
 export const panelSchema = z.discriminatedUnion('preset', [
-  z.strictObject({
-    preset: z.enum(midiPresets).describe('Which panel this is: a MIDI device.'),
-    port: port,
-    controls: z.array(midiControlSchema).max(64).optional().describe('The map of a generic-midi panel.'),
-    ...common,
-  }),
-  z.strictObject({
-    preset: z.enum(partPresets).describe('Which panel this is: parts on the buses and lines of the Pi.'),
-    parts: z
-      .array(z.looseObject(partBaseSchema.shape))
-      .min(1)
-      .max(32)
-      .optional()
-      .describe('The parts of the panel; left out: those of the preset.'),
-    gpio: z
-      .strictObject({
-        via: z
-          .enum(['character-device', 'sysfs'])
-          .default('character-device')
-          .describe(
-            'Kernel interface of GPIO lines; sysfs only where nothing else is: it loses edges silently.',
-          ),
-        chip: z
-          .string()
-          .min(1)
-          .max(64)
-          .optional()
-          .describe('Label, name or path of the GPIO chip; left out: the header of the Pi.'),
-      })
-      .prefault({})
-      .describe('GPIO lines of the panel.'),
-    chords: z
-      .array(
-        z.strictObject({
-          name: controlName.describe('Name of the button that the chord is.'),
-          of: z.array(controlName).min(2).max(4).describe('Buttons that are pressed together.'),
-        }),
-      )
-      .max(16)
-      .default([])
-      .describe('Buttons that count as one more button when they are pressed together.'),
-    calibration: z
-      .string()
-      .min(1)
-      .default('calibration.yaml')
-      .describe('File with the ends of the faders, as `surfaced calibrate` writes it; it may be missing.'),
-    ...common,
-  }),
+  z
+    .strictObject({
+      preset: z.enum(midiPresets).describe('Which panel this is: a MIDI device.'),
+      port: port,
+      controls: z.array(midiControlSchema).max(64).optional().describe('The map of a generic-midi panel.'),
+      ...common,
+    })
+    .meta({ title: 'midi' }),
+  z
+    .strictObject({
+      preset: z.enum(partPresets).describe('Which panel this is: parts on the buses and lines of the Pi.'),
+      parts: z
+        .array(z.looseObject(partBaseSchema.shape))
+        .min(1)
+        .max(32)
+        .optional()
+        .describe('The parts of the panel; left out: those of the preset.'),
+      gpio: z
+        .strictObject({
+          via: z
+            .enum(['character-device', 'sysfs'])
+            .default('character-device')
+            .describe(
+              'Kernel interface of GPIO lines; sysfs only where nothing else is: it loses edges silently.',
+            ),
+          chip: z
+            .string()
+            .min(1)
+            .max(64)
+            .optional()
+            .describe('Label, name or path of the GPIO chip; left out: the header of the Pi.'),
+        })
+        .prefault({})
+        .describe('GPIO lines of the panel.'),
+      chords: z
+        .array(
+          z.strictObject({
+            name: controlName.describe('Name of the button that the chord is.'),
+            of: z.array(controlName).min(2).max(4).describe('Buttons that are pressed together.'),
+          }),
+        )
+        .max(16)
+        .default([])
+        .describe('Buttons that count as one more button when they are pressed together.'),
+      night: z
+        .strictObject({
+          from: timeOfDay.describe('Local time at which the night begins.'),
+          to: timeOfDay.describe('Local time at which it ends.'),
+          brightness: z.number().min(0).max(1).default(0.1).describe('Brightness at night; 0 is dark.'),
+        })
+        .optional()
+        .describe('Dims the lights at night; left out: no night. A clock that is not set knows no night.'),
+      calibration: z
+        .string()
+        .min(1)
+        .default('calibration.yaml')
+        .describe('File with the ends of the faders, as `surfaced calibrate` writes it; it may be missing.'),
+      ...common,
+    })
+    .meta({ title: 'parts' }),
 ]);
 
 export type PanelConfig = Readonly<z.infer<typeof panelSchema>>;
