@@ -4,7 +4,7 @@
  */
 import { pulse } from './animation.ts';
 import { glyphHeight, glyphWidth, isLitIn } from './font.ts';
-import { amber, palette, white } from './palette.ts';
+import { palette, white } from './palette.ts';
 import type { Fault, Millis, Rgb } from './types.ts';
 
 /** What is shown in place of Pods. */
@@ -33,7 +33,7 @@ const faults: Readonly<
 > = {
   // A line that is cut in the middle.
   network: {
-    hue: amber,
+    hue: palette.sky,
     flashes: 1,
     isInside: (x, y) => Math.abs(y) <= 0.3 && Math.abs(x) >= 0.3,
   },
