@@ -58,7 +58,7 @@ function distance(a: string, b: string): number {
 }
 
 /** The known word that was probably meant, or null. */
-function nearest(word: string, known: readonly string[]): string | null {
+export function nearest(word: string, known: readonly string[]): string | null {
   if (word.length > 64) return null;
   const wanted = word.toLowerCase().replaceAll(/[_-]/g, '');
   const ranked = known

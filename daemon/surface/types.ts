@@ -85,6 +85,8 @@ export interface PanelState {
   readonly isOpen: boolean;
   /** Last error in one sentence, null when all is well. */
   readonly problem: string | null;
+  /** Names of controls that are missing while the rest of the panel is open. */
+  readonly missing?: readonly string[];
 }
 
 // ---------------------------------------------------------------- from the gateway
