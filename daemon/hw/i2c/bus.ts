@@ -14,6 +14,7 @@ export interface I2cTransport {
   /**
    * One transfer from START to STOP: writes, then, after a repeated START, reads. Either part may be empty. With both,
    * the write is one byte (a register) and at most 32 bytes are read, which every adapter can do (SMBus "I2C Block Read").
+   * With neither it is the address alone with direction "write" (SMBus "Quick Command"): asks whether a part is there.
    * @param address 7-bit, 0x03 to 0x77
    * @returns exactly `readLength` bytes
    * @throws SurfacedError E_HW_NO_ACK when nothing acknowledges, E_HW_BUS for any other fault of the bus
