@@ -45,15 +45,15 @@ export function withJoystick(
 /** The event as the panel reports it; null: nothing is reported. */
 export function throughJoystick(joystick: Joystick | null, event: ControlEvent): ControlEvent | null {
   if (joystick === null) return event;
-  if (event.type !== 'reset') return reading(joystick, event);
+  if ('control' in event) return reading(joystick, event);
   const { controls } = event;
   if (controls === null) return event;
-  return { type: 'reset', controls: [...new Set(controls.map((name) => nameOutside(joystick, name)))] };
+  return { ...event, controls: [...new Set(controls.map((name) => nameOutside(joystick, name)))] };
 }
 
 function reading(
   joystick: Joystick,
-  event: Exclude<ControlEvent, { readonly type: 'reset' }>,
+  event: Extract<ControlEvent, { readonly control: string }>,
 ): ControlEvent | null {
   const name = nameOutside(joystick, event.control);
   if (name === event.control) return event;

@@ -88,6 +88,8 @@ export class PartsPanel implements Panel {
   #cancelTick: () => void = () => {};
   #cancelNightCheck: () => void = () => {};
   #latest: Frame | null = null;
+  /** Missing controls as reported last. */
+  #told: readonly string[] = [];
   #brightness: number;
 
   constructor(options: PartsPanelOptions) {
@@ -106,11 +108,10 @@ export class PartsPanel implements Panel {
 
   get state(): PanelState {
     const missing = this.#missing();
-    const problem = problemOf(missing);
     return {
       isOpen: this.#keepers.some(({ isOpen, part }) => isOpen && isSeen(part)),
-      problem,
-      missing: this.#withChords([...new Set(missing.flatMap(({ controls }) => controls))]),
+      problem: problemOf(missing),
+      missing: this.#missingNames(missing),
     };
   }
 
@@ -163,6 +164,7 @@ export class PartsPanel implements Panel {
       onInputs: (inputs) => this.#read(part, inputs),
       onOpened: () => this.#reset(part),
       onLost: () => this.#reset(part),
+      onFailed: () => this.#tellMissing(),
     });
     bus?.keepers.push(keeper);
     return keeper;
@@ -208,11 +210,11 @@ export class PartsPanel implements Panel {
     return [...new Set(part.spec.controls.map(({ name }) => nameOutside(joystick, name)))];
   }
 
-  /** A chord is missing with each of its buttons. */
-  #withChords(names: readonly string[]): readonly string[] {
-    const { chords } = this.#options.composed;
-    const lost = chords.filter(({ of }) => of.some((member) => names.includes(member)));
-    return [...names, ...lost.map(({ name }) => name)];
+  /** Names of all controls that are missing; a chord is missing with each of its buttons. */
+  #missingNames(missing: readonly Missing[]): readonly string[] {
+    const names = new Set(missing.flatMap(({ controls }) => controls));
+    const chords = this.#options.composed.chords.filter(({ of }) => of.some((member) => names.has(member)));
+    return [...names, ...chords.map(({ name }) => name)];
   }
 
   // ---------------------------------------------------------------- readings
@@ -227,6 +229,14 @@ export class PartsPanel implements Panel {
   #reset(part: ComposedPart): void {
     if (this.#stopping !== null) return;
     this.#report(this.#stage.lost(part.spec.controls.map(({ name }) => name)));
+    this.#tellMissing();
+  }
+
+  #tellMissing(): void {
+    const controls = this.#missingNames(this.#missing());
+    if (this.#stopping !== null || controls.join() === this.#told.join()) return;
+    this.#told = controls;
+    this.#emit({ type: 'missing', controls });
   }
 
   #report(events: readonly ControlEvent[]): void {

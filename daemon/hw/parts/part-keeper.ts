@@ -17,6 +17,8 @@ export interface PartKeeperOptions extends PartRunOptions {
   readonly onOpened: () => void;
   /** The part was open and is lost; no reading comes any more. */
   readonly onLost: () => void;
+  /** The part could not be opened. */
+  readonly onFailed: () => void;
 }
 
 /** One part through all its openings. */
@@ -30,8 +32,8 @@ export class PartKeeper {
   #failures = 0;
   #openedAt = 0;
   #isStopping = false;
-  /** It was open when its bus was lost: it may be opened as soon as the bus is back. */
-  #isInnocent = false;
+  /** The last loss of its bus, and whether the part was open then. */
+  #loss: { readonly problem: Error; readonly wasOpen: boolean } | null = null;
   #isWaitingForBus = false;
   #wake: () => void = () => {};
   #life: Promise<void> | null = null;
@@ -74,9 +76,9 @@ export class PartKeeper {
   /** The bus of the part cannot be used. */
   busLost(problem: Error): void {
     this.#busProblem = problem;
-    // A part that hangs while it is opened may be what holds the bus: it keeps its back-off, so that the others can work.
-    this.#isInnocent = this.#isOpen;
-    this.#run?.lose(problem);
+    this.#loss = { problem, wasOpen: this.#isOpen };
+    // A part that is being opened finds out by itself, and its error tells whether it is to blame.
+    if (this.#isOpen) this.#run?.lose(problem);
   }
 
   /** The bus of the part can be used (again). */
@@ -98,6 +100,7 @@ export class PartKeeper {
     while (!this.#isStopping) {
       if (this.#busProblem !== null) {
         this.#problem = this.#busProblem;
+        this.#options.onFailed();
         this.#endFirstTry();
         this.#isWaitingForBus = true;
         await this.#wait(null);
@@ -106,8 +109,8 @@ export class PartKeeper {
       }
       const problem = await this.#runOnce();
       if (this.#isStopping) return;
-      const isInnocent = this.#isInnocent;
-      this.#isInnocent = false;
+      const isInnocent = this.#isInnocent(problem);
+      this.#loss = null;
       this.#fail(problem, isInnocent);
       if (!isInnocent) await this.#wait(this.#backOffMs(problem));
     }
@@ -147,14 +150,25 @@ export class PartKeeper {
     return problem;
   }
 
+  /**
+   * Whether the part was only hit by the loss of its bus, and may be opened as soon as the bus is back. One that hangs
+   * while it is opened may be what holds the bus: it keeps its back-off, so that the others can work. The owner of the bus
+   * names the loss as the cause to those whose transfers did not begin.
+   */
+  #isInnocent(problem: Error): boolean {
+    if (this.#loss === null) return false;
+    return this.#loss.wasOpen || problem.cause === this.#loss.problem;
+  }
+
   #fail(problem: Error, isInnocent: boolean): void {
-    const { log, part } = this.#options;
+    const { log, part, onFailed } = this.#options;
     const code = problem instanceof SurfacedError ? problem.code : undefined;
     const fields = { panelPart: part.label, code, err: problem.message };
     // Once aloud; a part that stays away for days fills no log, and of its bus the bus itself tells.
     if (this.#failures === 0 && !isInnocent) log.warn(fields, 'part is not open');
     else log.debug(fields, 'part is still not open');
     if (!isInnocent) this.#failures += 1;
+    onFailed();
     this.#endFirstTry();
   }
 

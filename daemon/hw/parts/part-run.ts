@@ -240,15 +240,18 @@ export class PartRun {
     this.#wakePoll();
   }
 
+  /** Waits for the time, or less when the interrupt line fires; not at all once the part is lost. */
   #rest(ms: number): Promise<void> {
     if (this.#isOver) return Promise.resolve();
     const { timers } = this.#options;
+    const soonest = timers.monotonic() + shortestGapMs;
     return new Promise((resolve) => {
-      const cancel = timers.after(this.#isPollWanted ? shortestGapMs : ms, () => this.#wakePoll());
+      let cancel = timers.after(this.#isPollWanted ? shortestGapMs : ms, resolve);
       this.#wakePoll = () => {
-        this.#wakePoll = () => {};
         cancel();
-        resolve();
+        const gapMs = this.#isOver ? 0 : soonest - timers.monotonic();
+        if (gapMs > 0) cancel = timers.after(gapMs, resolve);
+        else resolve();
       };
     });
   }
