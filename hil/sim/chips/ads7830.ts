@@ -55,7 +55,7 @@ export class Ads7830Model implements ChipModel {
   transfer(messages: readonly I2cMessage[], at: number): readonly Uint8Array[] {
     const reads: Uint8Array[] = [];
     for (const message of messages) {
-      if (message.isRead) reads.push(this.#read(message.length));
+      if (message.isRead) reads.push(message.length === 0 ? new Uint8Array() : this.#read(message.length));
       else if (message.bytes.length > 0) this.#command(message.bytes, at);
     }
     return reads;
