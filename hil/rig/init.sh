@@ -35,9 +35,20 @@ exchange=$(sed -n 's/.*\brig=\([^ ]*\).*/\1/p' /proc/cmdline)
 mkdir -p /run/rig
 mount -t hostfs -o "$exchange" exchange /run/rig
 
-# A session of its own with the console as its output, so that the program cannot stop this script.
+# The program writes to a pipe, not to a terminal, and has a session of its own, so that it cannot stop this script.
+# /dev/tty1 is the kernel process' stdout, with the program's output alone; /dev/console, where the kernel and this
+# script write, is its stderr.
 set +e
-setsid --wait /bin/sh /run/rig/program </dev/null >/dev/console 2>&1
+mkfifo /run/rig-output
+cat /run/rig-output >/dev/tty1 &
+cat=$!
+setsid --wait /bin/sh /run/rig/program </dev/null >/run/rig-output 2>&1
 echo $? >/run/rig/status
+
+# What the program left running may keep the pipe open; nobody waits for that.
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+  kill -0 $cat 2>/dev/null || break
+  sleep 0.05
+done
 sync
 halt -f -p

@@ -18,7 +18,7 @@ declare module '*/kernel/build.mjs' {
 }
 
 declare module '*/adapters/build.mjs' {
-  export type AdapterName = 'cuse-i2c' | 'i2c-shim.so' | 'quadrature';
+  export type AdapterName = 'cuse-i2c' | 'i2c-shim.so' | 'quadrature' | 'smbus-calls';
   /** Why this adapter cannot be compiled here, with the remedy; null: it can. */
   export function adapterMissing(name: AdapterName): string | null;
   /** Path of the adapter, compiled first when its source is new; throws with the compiler's words. */
