@@ -128,8 +128,8 @@ export function parseConfigs<K extends Kind>(
   return configs;
 }
 
-/** The parts of the text; ends as soon as the nesting is too deep. */
-function* tokensOf(text: string, lines: LineCounter): Generator<CST.Token, void> {
+/** The parts of the text; throws as soon as the nesting is too deep. */
+export function* tokensOf(text: string, lines: LineCounter): Generator<CST.Token, void> {
   const parser = new Parser(lines.addNewLine);
   lines.addNewLine(0);
   for (const lexeme of new Lexer().lex(text)) {
