@@ -73,7 +73,8 @@ async function open({ name, rest }: ToyConfig, device: I2cDevice, io: PartIo): P
   return {
     poll: () =>
       alone(async () => {
-        const [value = 0] = await device.readRegister('input', register.button, 1);
+        const [value = 0, on = 0] = await device.readRegister('input', register.button, 2);
+        if (on !== 1) throw new SurfacedError('E_HW_PART', 'the toy is off: was it without power?');
         if (value > 1) throw new SurfacedError('E_HW_PART', `the button of the toy reads ${value}`);
         io.report([{ type: 'switch', control: name, isDown: value === 1, at: io.time.now() }]);
       }),
