@@ -43,6 +43,8 @@ const lightBytes = 3 * width * height;
 const idRegister = 0xf0;
 const id = 's'.charCodeAt(0);
 const keysRegister = 0xf2;
+/** Looks at keys that keep changing before it is a fault; a hand is slower than two reads. */
+const maxLooks = 4;
 
 /** The directions of the joystick and its push, by their bit in the register of the keys. */
 export const senseHatKeys = ['down', 'right', 'up', 'enter', 'left'] as const;
@@ -87,9 +89,7 @@ class SenseHatSession implements PartSession {
   }
 
   async poll(): Promise<void> {
-    const [keys = 0] = await this.#device.readRegister('input', keysRegister, 1);
-    if (keys >= 1 << senseHatKeys.length)
-      throw new SurfacedError('E_HW_PART', `the Sense HAT says 0x${keys.toString(16)} of its five keys`);
+    const keys = await this.#readKeys();
     const changes = this.#keys === null ? 0xff : keys ^ this.#keys;
     this.#keys = keys;
     const at = this.#io.time.now();
@@ -97,6 +97,26 @@ class SenseHatSession implements PartSession {
       changes & (1 << bit) ? [{ type: 'switch', control, isDown: (keys & (1 << bit)) !== 0, at }] : [],
     );
     if (inputs.length > 0) this.#io.report(inputs);
+  }
+
+  /** A change counts when it is read twice: a disturbed transfer presses nothing. */
+  async #readKeys(): Promise<number> {
+    let keys = await this.#readKeysOnce();
+    for (let look = 1; keys !== this.#keys; look++) {
+      const again = await this.#readKeysOnce();
+      if (again === keys) break;
+      if (look === maxLooks)
+        throw new SurfacedError('E_HW_PART', 'the keys of the Sense HAT differ at every look');
+      keys = again;
+    }
+    return keys;
+  }
+
+  async #readKeysOnce(): Promise<number> {
+    const [keys = 0] = await this.#device.readRegister('input', keysRegister, 1);
+    if (keys >= 1 << senseHatKeys.length)
+      throw new SurfacedError('E_HW_PART', `the Sense HAT says 0x${keys.toString(16)} of its five keys`);
+    return keys;
   }
 
   async show({ rgb, brightness }: PartPicture): Promise<void> {
