@@ -100,7 +100,7 @@ async function choose(options: DemoOptions): Promise<Chosen> {
     return { page, panel: page, surface, behaviour, device: null };
   }
   const config = await loadDevice(device);
-  const real = createPanel(config.panel, {
+  const real = await createPanel(config.panel, {
     log: log.child({ part: 'panel' }),
     openPort: null,
     random: Math.random,

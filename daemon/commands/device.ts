@@ -65,7 +65,7 @@ export async function runDevice(
     random: Math.random,
     log: log.child({ part: 'enrol' }),
   });
-  const panel = createPanel(config.panel, {
+  const panel = await createPanel(config.panel, {
     log: log.child({ part: 'panel' }),
     openPort: null,
     random: Math.random,

@@ -38,7 +38,7 @@ export async function runMonitor(
 ): Promise<{ stop(): Promise<void> }> {
   const config = await loadDevice(file);
   const log = await logFor('warn');
-  const panel = createPanel(config.panel, { log, openPort: null, random: Math.random });
+  const panel = await createPanel(config.panel, { log, openPort: null, random: Math.random });
   return startMonitor({ panel, output, screen, now: () => performance.now() });
 }
 

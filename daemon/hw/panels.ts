@@ -3,6 +3,7 @@ import type { MidiPanelConfig, PanelConfig } from '../config/panel.ts';
 import { SurfacedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Panel, Roles } from '../surface/types.ts';
+import { partDrivers } from './chips/table.ts';
 import { MidiPanel, systemTimers } from './panel.ts';
 import type { PanelDriver } from './panels/driver.ts';
 import { genericMidi } from './panels/generic-midi.ts';
@@ -10,6 +11,8 @@ import { launchpad } from './panels/launchpad.ts';
 import { mackieControl } from './panels/mackie-control.ts';
 import { nanokontrol2 } from './panels/nanokontrol2.ts';
 import { xTouchMini } from './panels/x-touch-mini.ts';
+import { composePanel } from './parts/compose.ts';
+import { createPartsPanel } from './parts/create.ts';
 import { portOpener } from './ports/open.ts';
 import type { OpenPort } from './ports/port.ts';
 
@@ -39,18 +42,22 @@ export function isMidi(config: PanelConfig): config is MidiPanelConfig {
 
 /** What is wrong with a panel's config beyond its schema; paths begin below `panel`. */
 export function panelFindings(config: PanelConfig): readonly Finding[] {
-  return isMidi(config) ? midiFindings(config) : [];
+  return isMidi(config) ? midiFindings(config) : composePanel(config, partDrivers).findings;
 }
 
-/** Makes the panel that a config names. @throws SurfacedError E_CFG_INVALID with every field that does not fit */
-export function createPanel(config: PanelConfig, dependencies: PanelDependencies): Panel {
-  if (!isMidi(config)) throw new SurfacedError('E_CFG_INVALID', 'panel.preset: parts are not wired yet');
+/**
+ * Makes the panel that a config names; nothing is opened before its `start`.
+ * @throws SurfacedError E_CFG_INVALID with every field that does not fit, E_HW_CALIBRATION
+ */
+export async function createPanel(config: PanelConfig, dependencies: PanelDependencies): Promise<Panel> {
+  const { log, random } = dependencies;
+  if (!isMidi(config)) return createPartsPanel({ config, drivers: partDrivers, log, random });
   return new MidiPanel({
     driver: panelDriver(config),
     path: config.port.path,
     openPort: dependencies.openPort ?? portOpener(config.port),
-    log: dependencies.log,
-    random: dependencies.random,
+    log,
+    random,
     timers: systemTimers,
   });
 }

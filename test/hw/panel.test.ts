@@ -291,7 +291,7 @@ t.test('a plug pulled and put back, on a real pseudo-terminal', { skip: noSocat 
   let device = await SocatDevice.plug(path);
   t.teardown(() => device.unplug());
   const seen = new EventTarget();
-  const panel = createPanel(
+  const panel = await createPanel(
     { preset: 'launchpad-mini-mk3', port: { type: 'pty', path }, brightness: 1 },
     { log: silentLog, openPort: null, random: Math.random },
   );

@@ -32,8 +32,8 @@ t.test('a config that does not fit is refused with every field that is wrong', a
     ],
   ];
   for (const [panel, faults] of cases) {
-    const create = () => createPanel(config(panel), { log: silentLog, openPort: null, random: () => 0 });
-    for (const fault of faults) t.throws(create, { code: 'E_CFG_INVALID', message: fault });
+    const made = createPanel(config(panel), { log: silentLog, openPort: null, random: () => 0 });
+    for (const fault of faults) await t.rejects(made, { code: 'E_CFG_INVALID', message: fault });
   }
 });
 

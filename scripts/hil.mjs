@@ -1,0 +1,60 @@
+// `npm run hil [-- files]`: sets up what is missing, builds the rig's kernel once, and runs checks and scenarios on the
+// virtual rig. `npm run hil -- --bench FILE` runs the scenarios on a real bench instead; see hil/README.md.
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import {
+  build,
+  checkNode,
+  fail,
+  fingerprint,
+  installPackages,
+  installPrograms,
+  once,
+  root,
+  run,
+} from './setup.mjs';
+
+const usage = `Usage: npm run hil [-- [--bench FILE] [files]]
+
+Runs the checks of hil/rig/checks and the scenarios of hil/scenarios, or the files that are named.
+
+  --bench FILE   on the real bench that FILE describes (hil/bench/README.md), instead of the virtual rig
+  --help         this text
+`;
+
+const args = process.argv.slice(2);
+if (args.includes('--help') || args.includes('-h')) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
+const at = args.indexOf('--bench');
+const bench = at < 0 ? null : (args[at + 1] ?? fail('--bench needs the file that describes the bench'));
+if (at >= 0) args.splice(at, 2);
+const unknown = args.find((arg) => arg.startsWith('-'));
+if (unknown !== undefined) fail(`unknown option ${unknown}; npm run hil -- --help tells what there is`);
+
+checkNode();
+installPackages();
+const bin = (name) => path.join(root, 'node_modules', '.bin', name);
+once('tap', fingerprint('.taprc', 'package-lock.json'), () => run(bin('tap'), ['build']));
+build();
+const env = { ...process.env, SURFACED_HIL_FILES: args.join(path.delimiter) };
+if (bench === null) {
+  installPrograms({ dtc: 'device-tree-compiler', ip: 'iproute2', setpriv: 'util-linux', swtpm: 'swtpm' });
+  const { ensureKernel } = await import('../hil/rig/kernel/build.mjs');
+  const { ensureAdapters } = await import('../hil/rig/adapters/build.mjs');
+  try {
+    await ensureKernel();
+    ensureAdapters();
+  } catch (error) {
+    fail(error instanceof Error ? error.message : String(error));
+  }
+} else {
+  env.SURFACED_BENCH = path.resolve(bench);
+}
+const done = spawnSync(bin('tap'), ['--timeout=600', '--jobs=1', 'hil/run.ts'], {
+  cwd: root,
+  env,
+  stdio: ['ignore', 'inherit', 'inherit'],
+});
+process.exit(done.status ?? 1);
