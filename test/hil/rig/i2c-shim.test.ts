@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
@@ -35,7 +35,14 @@ class Chips {
   readonly socket = path.join(this.folder, 'chips');
   /** What the server saw. */
   readonly seen: unknown[] = [];
+  readonly #told = new EventEmitter();
   #child: ChildProcess | null = null;
+
+  /** What the server saw, once it has told of so many requests. */
+  async seenAll(count: number): Promise<readonly unknown[]> {
+    while (this.seen.length < count) await once(this.#told, 'request');
+    return this.seen;
+  }
 
   async start() {
     const child = spawn(process.execPath, ['--import=tsx', server, this.socket], {
@@ -45,7 +52,10 @@ class Chips {
     const isListening = new Promise<void>((resolve) => {
       createInterface({ input: child.stdout! }).on('line', (line) => {
         if (line === 'listening') resolve();
-        else this.seen.push(JSON.parse(line));
+        else {
+          this.seen.push(JSON.parse(line));
+          this.#told.emit('request');
+        }
       });
     });
     await isListening;
@@ -110,6 +120,7 @@ t.test('every call of i2c-bus becomes the messages that a Pi would send', { skip
     [['deviceIdSync', 0x48], { manufacturer: 0, product: 0, name: 'NXP Semiconductors' }, ['w:90', 'r:3']],
   ];
   const outcomes = await chips.call(1, ...cases.map(([call]) => call));
+  await chips.seenAll(cases.length);
   for (const [index, [call, outcome, messages]] of cases.entries()) {
     const name = `${call[0]} ${call.slice(2).join(' ')}`;
     t.same(outcomes[index], outcome, `${name}: outcome`);
@@ -195,7 +206,7 @@ t.test('calls from many threads at once each get their own answer', { skip }, as
     env: { ...chips.environment('1,3'), UV_THREADPOOL_SIZE: '8' },
   });
   t.equal(stdout.trim(), (1 ^ 0xa5).toString(16));
-  t.equal(chips.seen.length, 64 + 64 + 2);
+  t.equal((await chips.seenAll(64 + 64 + 2)).length, 64 + 64 + 2);
 });
 
 t.test('the tools of i2c-tools work through it', { skip: toolSkip }, async (t) => {
@@ -222,7 +233,7 @@ t.test('the calls that no package makes, and wrong ones, end as in the kernel', 
   });
   t.equal(stdout, readFileSync(path.join(here, '../../../hil/rig/adapters/smbus-calls.txt'), 'utf8'));
   t.same(
-    chips.seen.map((request) => (request as [number, number, string[]])[2].join(' ')),
+    (await chips.seenAll(10)).map((request) => (request as [number, number, string[]])[2].join(' ')),
     [
       'w:20030a0b0c',
       'w:20 r:33',
