@@ -18,6 +18,7 @@ const register = {
   intcon: 0x08,
   iocon: 0x0a,
   gppu: 0x0c,
+  gpio: 0x12,
   olat: 0x14,
 } as const;
 /** IOCON while BANK is 1; GPINTENB while it is 0, where a 0 does no harm before the rest is set. */
@@ -171,8 +172,10 @@ async function open(
     show: null,
     close: async () => {
       isClosed = true;
-      // No more interrupts on a line that others may share. A part that is gone raises none.
-      await writePair(device, register.gpinten, 0x0000).catch(() => {});
+      // No more interrupts on a line that others may share; reading ends one that waits. A part that is gone raises none.
+      await writePair(device, register.gpinten, 0x0000)
+        .then(() => readPair(device, register.gpio))
+        .catch(() => {});
     },
   };
 }

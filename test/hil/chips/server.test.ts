@@ -236,9 +236,11 @@ t.test('closing ends what is open, even while a bus is held, and takes the socke
   bus.fault(0x20, 'stuck');
   const { server, file } = await serve(t, new Map([[1, bus]]));
   const { socket, closed } = await client(t, file);
+  const idle = await client(t, file);
   socket.write(request(1, 0x20, [1]));
   await server.close();
   await closed;
+  await idle.closed;
   t.notOk(existsSync(file));
   await t.resolves(server.close(), 'twice');
   t.same(server.protocolErrors, []);

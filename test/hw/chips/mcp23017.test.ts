@@ -90,7 +90,7 @@ t.test('the interrupt line: low from a change until the poll, not for pins witho
   chip.release(10);
   await rig.session.close();
   chip.press(10);
-  t.same(wire, [true, false, true], 'closed: no more');
+  t.same(wire, [true, false, true, false], 'closed: no more');
 });
 
 t.test('whatever another program left in it', async (t) => {
@@ -114,6 +114,7 @@ t.test('whatever another program left in it', async (t) => {
     chip.press(4);
     t.ok(chip.interruptIsLow);
     t.same(short(await rig.poll()), ['a4 down']);
+    t.notOk(chip.interruptIsLow);
   }
 });
 
