@@ -18,7 +18,7 @@ t.test('what is built is kept outside the tree', async (t) => {
 t.test('a key is made of every byte of every input, and of where they end', async (t) => {
   t.match(keyOf(['a', 'b']), /^[0-9a-f]{32}$/);
   t.equal(keyOf(['a', Buffer.from('b')]), keyOf(['a', 'b']));
-  const inputs = fc.array(fc.string({ unit: 'binary' }), { maxLength: 4 });
+  const inputs = fc.array(fc.string(), { maxLength: 4 });
   fc.assert(
     fc.property(inputs, inputs, (one, other) => {
       const isSame = JSON.stringify(one) === JSON.stringify(other);
