@@ -38,7 +38,6 @@ export async function createPartsPanel(options: CreatePartsPanelOptions): Promis
     calibration: await readCalibration(config.calibration),
     brightness: config.brightness,
     night: config.night ?? null,
-    gpioChip: config.gpio.chip ?? null,
     makeBus: (bus, handlers) =>
       new I2cOwner({
         bus,

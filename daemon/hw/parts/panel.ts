@@ -57,10 +57,9 @@ export interface PartsPanelOptions {
   /** Brightness of all lights by day, 0..1. */
   readonly brightness: number;
   readonly night: Night;
-  /** GPIO chip of the lines of parts; null: the header of the Pi. */
-  readonly gpioChip: string | null;
   /** Makes the owner of a bus; does not open it. */
   readonly makeBus: (bus: number, handlers: BusHandlers) => PanelBus;
+  /** Opens lines on the chip that the config names; a request without a chip is for that one. */
   readonly openLines: OpenLines;
   readonly openInput: OpenInput;
   readonly timers: Timers;
@@ -149,14 +148,14 @@ export class PartsPanel implements Panel {
   // ---------------------------------------------------------------- parts and buses
 
   #keeperOf(part: ComposedPart): PartKeeper {
-    const { drivers, gpioChip, log, openInput, openLines, random, timers } = this.#options;
+    const { drivers, log, openInput, openLines, random, timers } = this.#options;
     const { wiring } = part;
     const bus = wiring === null ? null : this.#busOf(wiring.bus);
     const keeper = new PartKeeper({
       part,
       device: wiring === null || bus === null ? null : bus.owner.device(wiring.address),
       others: wiring === null ? [] : othersAt(wiring.address, part.driver.part, drivers),
-      openLines: (request, handlers) => openLines({ ...request, chip: request.chip ?? gpioChip }, handlers),
+      openLines,
       openInput,
       timers,
       log,

@@ -95,7 +95,6 @@ export class PanelBench {
       calibration: new Map(),
       brightness: config.brightness,
       night: config.night ?? null,
-      gpioChip: config.gpio.chip ?? null,
       makeBus: (bus, handlers) =>
         new I2cOwner({
           bus,
