@@ -1,7 +1,7 @@
 /**
- * Holtek HT16K33, 16x8 LED driver, with the matrices that Adafruit puts on it. Commands and display RAM: Holtek,
- * "HT16K33 RAM Mapping 16*8 LED Controller Driver with keyscan", rev. 1.10. Which bit is which light:
- * adafruit/Adafruit_CircuitPython_HT16K33, `ht16k33.py` and `matrix.py`. Not run on the real part.
+ * Holtek HT16K33, 16x8 LED driver, with the matrices that Adafruit puts on it. Reading, writing and the pointer that goes
+ * round: Holtek, "HT16K33 RAM Mapping 16*8 LED Controller Driver with keyscan", rev. 1.10. Commands and which bit is which
+ * light: adafruit/Adafruit_CircuitPython_HT16K33, `ht16k33.py` and `matrix.py`. Not run on the real part.
  *
  * A light is on or off: pulsing becomes blinking, and what is fainter than `threshold` is dark. The part dims all lights
  * together, in 16 steps.
@@ -121,7 +121,7 @@ class Ht16k33Session implements PartSession {
   async start(): Promise<void> {
     const dark = new Uint8Array(ramBytes);
     await this.#send([oscillatorOn]);
-    // What the RAM holds after power-up is not defined: it is cleared before anything is shown.
+    // Whatever the RAM holds after power-up: it is cleared before anything is shown.
     await this.#send([0, ...dark]);
     await this.#send([dimming]);
     await this.#send([displayOn]);

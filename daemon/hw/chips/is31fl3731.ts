@@ -1,7 +1,7 @@
 /**
- * Lumissil IS31FL3731, 144 LEDs with PWM, with the 16x9 matrix of one colour. Registers: "IS31FL3731 Audio Modulated
- * Matrix LED Driver", tables 2 to 11; start-up and places: adafruit/Adafruit_CircuitPython_IS31FL3731, `__init__.py` and
- * `matrix.py` (register of a light: 24h + x + 16 y). Not run on the real part.
+ * Lumissil IS31FL3731, 144 LEDs with PWM, with the 16x9 matrix of one colour. Registers, start-up and places of the
+ * lights (24h + x + 16 y) as adafruit/Adafruit_CircuitPython_IS31FL3731 has them, `__init__.py` and `matrix.py`. To check
+ * against: ISSI, "IS31FL3731 Audio Modulated Matrix LED Driver". Not run on the real part.
  *
  * The part holds eight frames. Two of them are used in turn: a picture is written into the one that is not shown, then
  * shown by one register, so that nothing is ever seen half done; a light that blinks costs that one register.

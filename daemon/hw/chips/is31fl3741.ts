@@ -1,7 +1,8 @@
 /**
- * Lumissil IS31FL3741, 351 LEDs with PWM and scaling, as on the Adafruit 13x9 RGB matrix. Registers: "IS31FL3741 39x9
- * Dots Matrix LED Driver", tables 2 to 10. Which LED is which light: adafruit/Adafruit_CircuitPython_IS31FL3741,
- * `adafruit_rgbmatrixqt.py`. Not run on the real part.
+ * Lumissil IS31FL3741, 351 LEDs with PWM and scaling, as on the Adafruit 13x9 RGB matrix. Registers, start-up and which
+ * LED is which light as adafruit/Adafruit_CircuitPython_IS31FL3741 has them, `__init__.py` and `adafruit_rgbmatrixqt.py`
+ * (its `show` leaves the register out; it is needed). To check against: ISSI, "IS31FL3741 39x9 Dots Matrix LED Driver".
+ * Not run on the real part.
  *
  * The lights show what is written while it is written: only what changed is sent, one page right after the other, so that
  * a picture that changes everywhere is half done for 8 ms at 400 kHz.

@@ -27,7 +27,7 @@ export class Ht16k33Model implements ChipModel {
   }
 
   reset(): void {
-    // Not defined by the datasheet: a driver that shows it before it has written it is caught.
+    // As if by chance: a driver that shows the RAM before it has written it is caught.
     this.#ram.fill(0xa5);
     this.#pointer = 0;
     this.#isOscillatorOn = false;
