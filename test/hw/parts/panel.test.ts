@@ -240,6 +240,29 @@ t.test('a part that holds the bus lets the others work between its tries', async
   await b.stop();
 });
 
+t.test('a part without inputs is lit again when it was away', async (t) => {
+  const lamp = {
+    ...toy,
+    open: async (...args: Parameters<typeof toy.open>) => ({ ...(await toy.open(...args)), poll: null }),
+  };
+  const b = new PanelBench(configOf({ brightness: 1, parts: [{ part: 'toy', name: 'left' }] }), [lamp]);
+  const chip = new Toy();
+  b.bus.sim.plug(0x10, chip);
+  await b.start();
+  b.panel.show(b.frame(1));
+  await b.timers.pass(100);
+  b.transfers();
+  await b.timers.pass(10_000);
+  t.equal(b.transfers(), 10, 'looked for once a second');
+  b.bus.sim.unplug(0x10);
+  await b.timers.pass(1500);
+  t.match(b.panel.state, { isOpen: false, missing: ['left'] });
+  b.bus.sim.plug(0x10, chip);
+  await b.timers.pass(1500);
+  t.same(chip.shown, lights(1, 2, 3, 4));
+  await b.stop();
+});
+
 t.test('frames: the newest wins, at most 30 a second, nothing when nothing changes', async (t) => {
   const {
     bench: b,
