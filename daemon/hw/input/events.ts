@@ -62,22 +62,17 @@ export class EventParser {
   /** The report that an event completes, if it does. */
   #take(event: RawEvent): Report | undefined {
     if (event.type !== eventType.synchronise) {
-      if (this.#events.length === eventsMax) this.#drop();
+      if (this.#events.length === eventsMax) this.#isDropping = true;
       if (!this.#isDropping) this.#events.push(event);
       return undefined;
     }
-    if (event.code === synchronise.dropped) this.#drop();
+    if (event.code === synchronise.dropped) this.#isDropping = true;
     if (event.code !== synchronise.report) return undefined;
     const report = this.#isDropping ? null : this.#events;
     this.#isDropping = false;
     this.#events = [];
     // An empty report says nothing.
     return report?.length === 0 ? undefined : report;
-  }
-
-  #drop(): void {
-    this.#isDropping = true;
-    this.#events = [];
   }
 
   #decode(bytes: Buffer, at: number): RawEvent {
