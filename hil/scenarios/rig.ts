@@ -24,8 +24,13 @@ export type PartFault = 'none' | 'garbage' | 'half' | 'stuck' | 'jumps';
 export interface Rig {
   readonly name: 'virtual' | 'bench';
   readonly abilities: ReadonlySet<Ability>;
-  /** Path of the Device file that describes the panel as it is wired. */
+  /** Path on this machine of the Device file, or of a copy, that describes the panel as it is wired. */
   readonly deviceConfig: string;
+  /**
+   * Command line, the program first, that runs `surfaced monitor -o json` on that file where the panel is: in this
+   * kernel on the virtual rig, over ssh on a bench. Give it a pipe as standard input and keep that open; SIGTERM ends it.
+   */
+  readonly monitorCommand: readonly string[];
   /** Turns an encoder; resolves when the last edge is out. Clockwise positive. */
   turn(control: string, detents: number, detentsPerSecond: number): Promise<void>;
   /** Presses a button, or a pad of a row (counted from 0), and keeps it down; `null`: the button itself. */
