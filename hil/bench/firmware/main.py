@@ -84,6 +84,10 @@ class Hardware:
         self.encoders = {}
         self.dma = None
         self.machine = None
+        # Had once: a heap that is in pieces later would not give so much again. The ring lies on a multiple of its size.
+        self.memory = bytearray(2 << RING_BITS)
+        self.start = (addressof(self.memory) + (1 << RING_BITS) - 1) >> RING_BITS << RING_BITS
+        self.ring = bytearray_at(self.start, 1 << RING_BITS)
 
     def release(self):
         """Lets go of everything but the faders, which stay where they are, as faders do."""
@@ -145,12 +149,6 @@ class Hardware:
     def sniff(self, sda):
         """Watches SDA, and SCL on the line after it."""
         self.stop_sniffing()
-        gc.collect()
-        size = 1 << RING_BITS
-        # The ring of the DMA lies on a multiple of its size.
-        self.memory = bytearray(2 * size)
-        start = (addressof(self.memory) + size - 1) // size * size
-        self.ring = bytearray_at(start, size)
         self.sda = sda
         self.taken = 0
         Pin(sda + 1, Pin.IN, pull=None)
@@ -159,7 +157,7 @@ class Hardware:
         control = self.dma.pack_ctrl(
             inc_read=False, ring_size=RING_BITS, ring_sel=True, treq_sel=SNIFFER_REQUEST
         )
-        self.dma.config(read=self.machine, write=start, count=COUNT, ctrl=control, trigger=True)
+        self.dma.config(read=self.machine, write=self.start, count=COUNT, ctrl=control, trigger=True)
         self.machine.active(1)
 
     def stop_sniffing(self):
@@ -189,8 +187,7 @@ class Hardware:
         return piece
 
 
-def main():
-    core = Core(Hardware(), sys.stdout.buffer.write)
+def serve(core):
     poll = select.poll()
     poll.register(sys.stdin, select.POLLIN)
     while True:
@@ -200,6 +197,15 @@ def main():
         if data:
             core.receive(data)
         core.idle()
+
+
+def main():
+    hardware = Hardware()
+    try:
+        serve(Core(hardware, sys.stdout.buffer.write))
+    finally:
+        # Also when Ctrl-C ends it, as mpremote does: no button stays pressed.
+        hardware.release()
 
 
 main()
