@@ -100,6 +100,19 @@ t.test('what rested in between is reported before the next reading', async (t) =
   t.same(debounce.push(true, 200), ['release', 'press']);
 });
 
+t.test('readings that repeat, and time that runs back', async (t) => {
+  const polled = (isDown: boolean, from: number): Step[] =>
+    [0, 5, 10, 15, 20].map((ms) => [from + ms, isDown]);
+  const steps = [up, ...polled(true, 0), ...polled(false, 100), [200, false] as Step];
+  t.same(play(new Debounce(false), steps), ['0 press', '125 release']);
+  t.same(play(new Debounce(true), steps), ['25 press', '125 release']);
+  const debounce = new Debounce(false);
+  debounce.push(false, 0);
+  debounce.push(true, 100);
+  t.same(debounce.push(false, 50), []);
+  t.equal(debounce.nextWakeAt(), 125, 'rests from now on, not from before');
+});
+
 t.test('only what confirms is deferred', async (t) => {
   t.same([...deferredControls({ arm: 'a', undo: 'b', lock: 'c' })], ['a']);
   t.same([...deferredControls({ undo: 'b' })], []);

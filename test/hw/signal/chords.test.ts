@@ -58,10 +58,18 @@ t.test('the longest chord wins', async (t) => {
   is(both, '0 +a, 10 +b, 40 -a, 50 -b', '40 +AB, 40 -AB');
   is(both, '0 +a, 10 +b, 70 +c, 200 -c, 300 -b, 300 -a', '60 +AB, 70 +c, 200 -c, 300 -AB');
   is(both, '0 +c, 100 +a, 110 +b, 200 -a, 200 -b, 200 -c', '60 +c, 110 +AB, 200 -AB, 200 -c');
+  is(chord('ab', 'abc', 'abcd'), '0 +a, 10 +b, 20 +c, 200 -a', '60 +ABC, 200 -ABC');
   const overlapping = chord('ab', 'bcd');
   is(overlapping, '0 +a, 10 +b, 20 +c, 30 +d, 200 -a', '30 +BCD, 30 +a, 200 -a');
   is(overlapping, '0 +a, 10 +b, 20 +c, 200 -a', '60 +AB, 60 +c, 200 -AB');
   is(chord('ab', 'bc'), '0 +a, 10 +b, 20 +c, 200 -b', '10 +AB, 20 +c, 200 -AB');
+});
+
+t.test('time does not run back', async (t) => {
+  const chords = new Chords(chord('ab'));
+  chords.push({ type: 'release', control: 'b' }, 100);
+  chords.push({ type: 'press', control: 'a' }, 20);
+  t.equal(chords.nextWakeAt(), 160);
 });
 
 t.test('lost buttons', async (t) => {

@@ -68,6 +68,17 @@ t.test('the ends are reached exactly, also with noise', async (t) => {
       }
 });
 
+t.test('a fader that is moved to just before an end, and rests there, does not go to and fro', async (t) => {
+  for (const place of [1 / 4095, 4 / 4095, 8 / 4095, 12 / 4095])
+    for (const end of [place, 1 - place]) {
+      const chain = settled(0.5);
+      const reading: Reading = { shape: uniform, next: random(5), top: 1e6 };
+      feed(chain, 100, () => end + (uniform(reading.next) * 19) / 4095);
+      const found = feed(chain, minute, () => end + (uniform(reading.next) * 19) / 4095);
+      t.ok(found.length <= 1, `${found.length} at ${end}`);
+    }
+});
+
 t.test('a fader at rest flips no replica, up to fifty of them', async (t) => {
   let flips = 0;
   for (let max = 2; max <= 50; max++) {

@@ -82,6 +82,16 @@ t.test('timers that run out together are told in order, and before the readings 
   ]);
 });
 
+t.test('a reading from the future counts as of now, one from the past as well', async (t) => {
+  const signal = ready();
+  signal.push([button('arm', true, 1e9)], 100);
+  t.equal(signal.nextWakeAt(), 125);
+  signal.tick(125);
+  signal.push([button('arm', false, 3)], 140);
+  t.equal(signal.nextWakeAt(), 150);
+  t.same(signal.push([], 0), [], 'time does not run back');
+});
+
 t.test('chords are buttons of the panel', async (t) => {
   const signal = ready();
   t.same(signal.virtualControls, [{ name: 'both', kind: 'button' }]);
