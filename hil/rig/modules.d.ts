@@ -9,10 +9,12 @@ declare module '*/rig/cache.mjs' {
 }
 
 declare module '*/kernel/build.mjs' {
-  /** Path of the kernel when it is built already, or null. */
+  /** Path of the kernel built last by the recipe as it is now, or null; quick. */
   export function findKernel(): string | null;
   /** Path of the kernel, built first when it is missing; rejects with a sentence that says what to do. */
   export function ensureKernel(): Promise<string>;
+  /** Builds from the newest source that apt knows, unless that was done before; rejects in the same way. */
+  export function buildKernel(): Promise<string>;
   /** The options that a made `.config` lacks or has against the wish of the fragment. */
   export function lostOptions(wanted: string, made: string): string[];
 }

@@ -10,6 +10,7 @@ import {
   renameSync,
   rmSync,
   statfsSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -70,23 +71,22 @@ function sourceVersion() {
   return /^Version: (\S+)$/m.exec(asked.stdout ?? '')?.[1] ?? null;
 }
 
-/** Any kernel built by this recipe, for a machine whose apt has no lists. */
-function anyKernel() {
-  if (!existsSync(cacheFolder())) return null;
-  for (const name of readdirSync(cacheFolder())) {
-    const about = path.join(cacheFolder(), name, 'recipe');
-    if (existsSync(about) && readFileSync(about, 'utf8') === recipe) return kernelIn(path.dirname(about));
-  }
-  return null;
+/** Newest first. */
+function builtKernels() {
+  if (!existsSync(cacheFolder())) return [];
+  return readdirSync(cacheFolder())
+    .map((name) => path.join(cacheFolder(), name))
+    .filter((folder) => existsSync(path.join(folder, 'recipe')))
+    .filter((folder) => readFileSync(path.join(folder, 'recipe'), 'utf8') === recipe)
+    .map(kernelIn)
+    .sort((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs);
 }
 
 export function findKernel() {
   const given = process.env.SURFACED_RIG_KERNEL;
   if (given) return existsSync(given) ? given : null;
-  const version = sourceVersion();
-  if (version === null) return anyKernel();
-  const kernel = kernelIn(folderFor(version));
-  return existsSync(kernel) ? kernel : null;
+  // A newer source is no reason to build on every security update, and apt takes seconds to say what there is.
+  return builtKernels()[0] ?? null;
 }
 
 const isCompiled = (line) => /^ {2}CC +\S+\.o$/.test(line);
@@ -94,13 +94,15 @@ const isCompiled = (line) => /^ {2}CC +\S+\.o$/.test(line);
 const seconds = (startedAt) => `${Math.round((performance.now() - startedAt) / 1000)} s`;
 
 /** Runs one command; says every few seconds how far it is; rejects with the end of its output. */
-function step(name, [command, ...args], { folder, log, progress = () => '' }) {
+function step(name, [command, ...args], { folder, log, signal, progress = () => '' }) {
   const startedAt = performance.now();
   const tail = [];
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-    const end = () => child.kill('SIGTERM');
-    process.once('exit', end);
+    signal.throwIfAborted();
+    // A group of its own: make has children, and all of them write into the folder that is removed at the end.
+    const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const end = () => process.kill(-child.pid, 'SIGTERM');
+    signal.addEventListener('abort', end, { once: true });
     const timer = setInterval(() => say(`${name}: ${progress()}${seconds(startedAt)}`), progressEveryMs);
     for (const stream of [child.stdout, child.stderr])
       createInterface({ input: stream }).on('line', (line) => {
@@ -114,16 +116,17 @@ function step(name, [command, ...args], { folder, log, progress = () => '' }) {
         new Error(`Building the rig's kernel: \`${command}\` cannot be run: ${cause.message}`, { cause }),
       ),
     );
-    child.once('close', (code, signal) => {
+    child.once('close', (code, killer) => {
       clearInterval(timer);
-      process.off('exit', end);
+      signal.removeEventListener('abort', end);
+      if (signal.aborted) return reject(signal.reason);
       if (code === 0) return resolve();
       const output = tail.join('\n');
       const remedy = /No space left on device/i.test(output)
         ? `The disk is full: free ${neededBytes / 1e9} GB below ${cacheFolder()}, or set XDG_CACHE_HOME to a larger disk.`
         : `Its last lines:\n${output}`;
       return reject(
-        new Error(`Building the rig's kernel: ${name} failed (${signal ?? `exit ${code}`}). ${remedy}`),
+        new Error(`Building the rig's kernel: ${name} failed (${killer ?? `exit ${code}`}). ${remedy}`),
       );
     });
   });
@@ -179,12 +182,12 @@ function checkMachine() {
     );
 }
 
-async function build(version, work) {
+async function build(version, work, signal) {
   mkdirSync(work);
   const log = createWriteStream(path.join(work, 'log'));
   const output = path.join(work, 'objects');
   mkdirSync(output);
-  const runStep = (name, command, folder, progress) => step(name, command, { folder, log, progress });
+  const runStep = (name, command, folder, progress) => step(name, command, { folder, log, signal, progress });
 
   await runStep(
     'download of the kernel source',
@@ -253,10 +256,15 @@ export async function ensureKernel() {
   if (found !== null) return found;
   if (process.env.SURFACED_RIG_KERNEL)
     throw new Error(`SURFACED_RIG_KERNEL names ${process.env.SURFACED_RIG_KERNEL}, which does not exist.`);
+  return buildKernel();
+}
+
+/** Builds from the newest source that apt knows, unless that was done before. */
+export async function buildKernel() {
   mkdirSync(cacheFolder(), { recursive: true });
   checkMachine();
-  if (sourceVersion() === null && process.getuid?.() === 0)
-    spawnSync('apt-get', ['update', '-q'], { stdio: ['ignore', 2, 2] });
+  // Lists that are missing or old name versions that cannot be downloaded any more.
+  if (process.getuid?.() === 0) spawnSync('apt-get', ['update', '-qq'], { stdio: ['ignore', 2, 2] });
   const version = sourceVersion();
   if (version === null)
     throw new Error(
@@ -266,29 +274,30 @@ export async function ensureKernel() {
 
   const unlock = await lock(path.join(cacheFolder(), 'build.lock'));
   const work = path.join(cacheFolder(), 'build');
-  const clean = () => rmSync(work, { recursive: true, force: true });
-  const stop = () => process.exit(130);
+  const clean = () => rmSync(work, { recursive: true, force: true, maxRetries: 5 });
+  const control = new AbortController();
+  const stop = () => control.abort(new Error('The build was ended early.'));
+  process.on('SIGINT', stop).on('SIGTERM', stop);
   try {
     const folder = folderFor(version);
     // Whoever held the lock before may have built it.
     if (existsSync(kernelIn(folder))) return kernelIn(folder);
     clean();
-    process.once('exit', clean).once('SIGINT', stop).once('SIGTERM', stop);
     const startedAt = performance.now();
     say(`building the rig's kernel from ${sourcePackage} ${version} (once, three to ten minutes)`);
-    renameSync(await build(version, work), folder);
+    renameSync(await build(version, work, control.signal), folder);
     say(`built ${kernelIn(folder)} in ${seconds(startedAt)}`);
     return kernelIn(folder);
   } finally {
     clean();
-    process.off('exit', clean).off('SIGINT', stop).off('SIGTERM', stop);
+    process.off('SIGINT', stop).off('SIGTERM', stop);
     unlock();
   }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    process.stdout.write(`${await ensureKernel()}\n`);
+    process.stdout.write(`${await (process.argv.includes('--newest') ? buildKernel() : ensureKernel())}\n`);
   } catch (error) {
     say(error.message);
     process.exitCode = 1;
