@@ -14,6 +14,8 @@ if [ "$1" != inside ]; then
   exec chroot . /bin/sh "$0" inside
 fi
 
+# The layers stay mounted below the new root, out of everybody's reach.
+umount -l /mnt
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev

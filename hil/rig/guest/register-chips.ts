@@ -1,7 +1,8 @@
 /**
  * A chip server with the plainest chips there are, to try the adapters with nothing else in play:
  * `register-chips.ts SOCKET`. At 0x48 and 0x70: 256 registers behind a pointer that counts up. At 0x7c, the reserved
- * device-ID address: 00 00 00. At 0x50: a bus fault (EIO). At 0x51: no answer at all. Elsewhere nothing acknowledges.
+ * device-ID address: 00 00 00. At 0x50: a bus fault (EIO). At 0x51: an answer that comes when the
+ * adapter has given up. Elsewhere nothing acknowledges.
  * Writes each request as a line of JSON to stdout: [bus, address, ["w:0102", "r:4"]].
  */
 import { rmSync } from 'node:fs';
@@ -9,6 +10,9 @@ import { createServer, type Socket } from 'node:net';
 
 const noAcknowledge = -121;
 const busFault = -5;
+const lateAddress = 0x51;
+/** The adapters give up after 1000. */
+const lateMs = 1_300;
 
 /** One message as the wire protocol of hil/rig/adapters/i2c-link.h has it. */
 interface Message {
@@ -61,10 +65,11 @@ class RegisterChip {
 
 const chips = new Map([0x48, 0x70].map((address) => [address, new RegisterChip()]));
 
-/** Result and bytes read; null: the server stays silent. */
-function answer(address: number, messages: readonly Message[]): [number, Buffer] | null {
+/** Result and bytes read. */
+function answer(address: number, messages: readonly Message[]): [result: number, read: Buffer] {
   const none = Buffer.alloc(0);
-  if (address === 0x51) return null;
+  if (address === lateAddress)
+    return [0, Buffer.alloc(messages.at(-1)?.isRead ? messages.at(-1)!.length : 0, 0xee)];
   if (address === 0x50) return [busFault, none];
   if (address === 0x7c) return [0, Buffer.alloc(messages.at(-1)?.isRead ? messages.at(-1)!.length : 0)];
   const chip = chips.get(address);
@@ -87,11 +92,12 @@ function serve(socket: Socket): void {
       );
       process.stdout.write(`${JSON.stringify([bus, address, words])}\n`);
       const reply = answer(address, messages);
-      if (reply === null) continue;
       const head = Buffer.alloc(8);
       head.writeUInt32LE(4 + reply[1].length, 0);
       head.writeInt32LE(reply[0], 4);
-      socket.write(Buffer.concat([head, reply[1]]));
+      const send = () => socket.write(Buffer.concat([head, reply[1]]));
+      if (address === lateAddress) setTimeout(send, lateMs);
+      else send();
     }
   });
 }

@@ -33,10 +33,19 @@ export interface UsbMidiEnds {
 function cardBelow(device: string): number | null {
   for (const name of readdirSync('/sys/class/sound').filter((entry) => /^card\d+$/.test(entry))) {
     const number = Number(name.slice('card'.length));
-    const isBelow = realpathSync(path.join('/sys/class/sound', name)).includes(`/${device}/`);
-    if (isBelow && existsSync(midiPath(number))) return number;
+    if (placeOf(name)?.includes(`/${device}/`) && existsSync(midiPath(number))) return number;
   }
   return null;
+}
+
+/** Where a card hangs; null: it was pulled out since it was listed. */
+function placeOf(card: string): string | null {
+  try {
+    return realpathSync(path.join('/sys/class/sound', card));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
 }
 
 const midiPath = (card: number): string => `/dev/snd/midiC${card}D0`;

@@ -131,13 +131,14 @@ t.test('every call of i2c-bus becomes the messages that a Pi would send', { skip
 
 t.test('funcs, scan, faults and other files', { skip }, async (t) => {
   const chips = await startChips(t);
-  const [functions, found, absent, absentRaw, fault, silent, after, hostname] = await chips.call(
+  const [functions, found, absent, absentRaw, fault, late, lateAgain, after, hostname] = await chips.call(
     3,
     ['i2cFuncsSync'],
     ['scanSync'],
     ['readByteSync', 0x55, 1],
     ['i2cReadSync', 0x55, 1],
     ['readByteSync', 0x50, 1],
+    ['readByteSync', 0x51, 1],
     ['readByteSync', 0x51, 1],
     ['readByteSync', 0x70, 1],
     ['readFile', '/proc/sys/kernel/ostype'],
@@ -147,7 +148,8 @@ t.test('funcs, scan, faults and other files', { skip }, async (t) => {
   t.match(absent, { error: /Remote I\/O error/ }, 'what a Pi says of an absent address');
   t.match(absentRaw, { error: /EREMOTEIO|Unknown system error -121/ });
   t.match(fault, { error: /Input\/output error/ });
-  t.match(silent, { error: /timed out/ }, 'a server that does not answer is no hang');
+  t.match(late, { error: /timed out/ }, 'a server that does not answer in time is no hang');
+  t.match(lateAgain, { error: /timed out/ }, 'its late answer is not taken for that of the next transfer');
   t.equal(after, 0, 'the next transfer has its own answer');
   t.equal(hostname, 'Linux', 'other files are untouched');
   t.ok((chips.seen as [number][]).every(([bus]) => bus === 3));
