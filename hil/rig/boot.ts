@@ -146,7 +146,7 @@ function runKernel(
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
       process.off('exit', killGroup);
-      // Processes of the guest outlive a kernel that was killed or has crashed.
+      // Those of the guest go with the kernel that traces them; whatever else it started does not.
       killGroup();
       if (early === null) resolve({ output: lines.join('\n'), kernelLines });
       else reject(early);

@@ -86,7 +86,10 @@ t.test('a rig that is stopped, or takes too long, leaves nothing behind', { skip
   const control = new AbortController();
   const stopped = run('sleep 100 & echo up; sleep 100', {
     signal: control.signal,
-    onOutput: () => control.abort(new Error('enough')),
+    onOutput: () => {
+      t.ok(leftOver().length > 3, 'while it runs, its folder and its processes are seen');
+      control.abort(new Error('enough'));
+    },
   });
   await t.rejects(stopped, { message: 'The rig was ended early', cause: { message: 'enough' } });
   t.same(leftOver(), []);
