@@ -6,7 +6,7 @@ export function fromMonotonic(timestampNs: bigint): number {
   return Number(timestampNs - originNs) / 1e6;
 }
 
-/** Reads one clock between two readings of the other; the closest pair counts, as any call may be interrupted. */
+/** Reads one clock between two readings of the other; the closest pair counts, because every call may be interrupted. */
 function findOrigin(): bigint {
   let origin = 0n;
   let closest: bigint | null = null;

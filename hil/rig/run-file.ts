@@ -1,0 +1,32 @@
+/**
+ * Runs one file in a kernel of its own: `node --import=tsx hil/rig/run-file.ts FILE`. What the file prints in the rig,
+ * TAP, is printed here, and its exit code is this one's.
+ */
+import { ensureAdapters } from './adapters/build.mjs';
+import { bootRig } from './boot.ts';
+import { ensureKernel } from './kernel/build.mjs';
+import { rigMissing } from './missing.ts';
+
+/** Longest run of one file, from the kernel's start to its end; a few seconds are usual. */
+const timeoutMs = 280_000;
+
+const [file] = process.argv.slice(2);
+if (file === undefined) throw new Error('which file? usage: run-file.ts FILE');
+const missing = rigMissing();
+if (missing !== null) throw new Error(missing);
+const adapters = ensureAdapters();
+const { exitCode } = await bootRig({
+  kernel: await ensureKernel(),
+  program: [process.execPath, '--import=tsx', file],
+  environment: {
+    SURFACED_CUSE_I2C: adapters['cuse-i2c'],
+    SURFACED_QUADRATURE: adapters.quadrature,
+    SURFACED_SMBUS_CALLS: adapters['smbus-calls'],
+    // Seconds; tap's own 30 are too few for a kernel that shares two processors.
+    TAP_TIMEOUT: '240',
+  },
+  timeoutMs,
+  onOutput: (line) => process.stdout.write(`${line}\n`),
+  signal: null,
+});
+process.exitCode = exitCode;

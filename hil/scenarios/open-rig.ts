@@ -1,0 +1,60 @@
+/** The rig that a scenario runs on, and the program under test beside it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { openBench } from '../bench/rig.ts';
+import { openVirtualRig } from '../rig/virtual.ts';
+import type { Rig } from './rig.ts';
+
+/** The bench that SURFACED_BENCH names, else the virtual rig. */
+export function openRig(): Promise<Rig> {
+  const { SURFACED_BENCH: bench } = process.env;
+  return bench === undefined ? openVirtualRig(process.env) : openBench(bench);
+}
+
+/** One line of `surfaced monitor -o json`. */
+export type MonitorLine = Readonly<Record<string, unknown>>;
+
+/** `surfaced monitor` on the panel of a rig. */
+export class Monitor {
+  readonly lines: MonitorLine[] = [];
+  readonly #child: ChildProcess;
+  #onLine = () => {};
+
+  constructor([program = '', ...rest]: Rig['monitorCommand']) {
+    this.#child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
+    createInterface({ input: this.#child.stdout! }).on('line', (line) => {
+      this.lines.push(JSON.parse(line) as MonitorLine);
+      this.#onLine();
+    });
+  }
+
+  /** Resolves when what was told since `from` is enough; the file's time limit ends a wait in vain. */
+  async until(
+    isEnough: (lines: readonly MonitorLine[]) => boolean,
+    from = 0,
+  ): Promise<readonly MonitorLine[]> {
+    while (!isEnough(this.lines.slice(from))) {
+      if (this.#child.exitCode !== null) throw new Error('surfaced monitor has ended');
+      await new Promise<void>((resolve) => {
+        this.#onLine = resolve;
+      });
+    }
+    return this.lines.slice(from);
+  }
+
+  /** Ends it as an operator would; resolves to its exit code. */
+  async stop(): Promise<number | null> {
+    if (this.#child.exitCode !== null) return this.#child.exitCode;
+    this.#child.kill('SIGTERM');
+    const [code] = (await once(this.#child, 'exit')) as [number | null];
+    return code;
+  }
+}
+
+/** Sum of the pulses that a control reported. */
+export function pulsesOf(lines: readonly MonitorLine[], control: string): number {
+  return lines
+    .filter((line) => line.type === 'turn' && line.control === control)
+    .reduce((sum, line) => sum + Number(line.pulses), 0);
+}
