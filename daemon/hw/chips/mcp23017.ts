@@ -150,18 +150,27 @@ async function open(
     throw new SurfacedError('E_HW_PART', 'the MCP23017 lost its settings, or what it answers is garbled');
   }
 
-  // What is down now was not pressed for us: it counts from its release on.
+  // How each button stands is a first reading: what is down now was not pressed for us.
   let levels = (await read()).gpio;
+  let isTold = false;
+  const switchInput = (name: string, isHigh: boolean, activeLow: boolean, at: number): RawInput => ({
+    type: 'switch',
+    control: name,
+    isDown: isHigh !== activeLow,
+    at,
+  });
   return {
     poll: async () => {
       const reading = await read();
       const at = time.now();
-      const inputs: RawInput[] = [];
+      const inputs: RawInput[] = isTold
+        ? []
+        : buttons.map(({ name, mask, activeLow }) => switchInput(name, (levels & mask) !== 0, activeLow, at));
+      isTold = true;
       for (const next of levelsSince(levels, reading)) {
         for (const { name, mask, activeLow } of buttons) {
           if (((levels ^ next) & mask) === 0) continue;
-          const isHigh = (next & mask) !== 0;
-          inputs.push({ type: 'switch', control: name, isDown: isHigh !== activeLow, at });
+          inputs.push(switchInput(name, (next & mask) !== 0, activeLow, at));
         }
         levels = next;
       }

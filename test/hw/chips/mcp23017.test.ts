@@ -15,10 +15,15 @@ const short = (reports: readonly { type: string }[]) =>
     return `${control} ${isDown ? 'down' : 'up'}`;
   });
 
+/** How sixteen buttons stand, in short, with some of them down. */
+const standing = (...down: readonly string[]) =>
+  sixteen.buttons.map(({ name }) => `${name} ${down.includes(name) ? 'down' : 'up'}`);
+
 t.test('sixteen buttons, one after the other', async (t) => {
   const chip = newModel();
   const rig = partRig(t, mcp23017, sixteen, chip);
   await rig.open();
+  t.same(short(await rig.poll()), standing(), 'the first poll tells all');
   t.same(await rig.poll(), [], 'nothing moved');
   for (const [pin, name] of names.entries()) {
     chip.press(pin);
@@ -39,6 +44,13 @@ t.test('a press or a gap that is shorter than a poll is not lost', async (t) => 
   await rig.open();
   chip.press(9);
   chip.release(9);
+  t.same(
+    short(await rig.poll()),
+    [...standing(), 'b1 down', 'b1 up'],
+    'before the first poll: after how all stood',
+  );
+  chip.press(9);
+  chip.release(9);
   t.same(short(await rig.poll()), ['b1 down', 'b1 up']);
   chip.press(9);
   await rig.poll();
@@ -51,16 +63,24 @@ t.test('a press or a gap that is shorter than a poll is not lost', async (t) => 
   t.same(short(await rig.poll()), ['a0 down', 'a0 up', 'a1 down'], 'beside another of the same port');
 });
 
-t.test('what is down at the start counts from its release on', async (t) => {
+t.test('what is down at the start is told as down first', async (t) => {
   const chip = newModel();
   const rig = partRig(t, mcp23017, sixteen, chip);
   chip.press(3);
   await rig.open();
-  t.same(await rig.poll(), []);
+  t.same(short(await rig.poll()), standing('a3'));
+  t.same(await rig.poll(), [], 'once');
   chip.release(3);
   t.same(short(await rig.poll()), ['a3 up']);
   chip.press(3);
   t.same(short(await rig.poll()), ['a3 down']);
+  await rig.open();
+  chip.release(3);
+  t.same(
+    short(await rig.poll()),
+    [...standing('a3'), 'a3 up'],
+    'opened again, and let go of before the poll',
+  );
 });
 
 t.test('a button to the supply, with a pull-down on the board', async (t) => {
@@ -68,6 +88,7 @@ t.test('a button to the supply, with a pull-down on the board', async (t) => {
   const rig = partRig(t, mcp23017, { buttons: [{ pin: 'B7', name: 'arm', activeLow: false }] }, chip);
   chip.drive(15, 'low');
   await rig.open();
+  t.same(short(await rig.poll()), ['arm up']);
   t.same(await rig.poll(), []);
   chip.drive(15, 'high');
   t.same(short(await rig.poll()), ['arm down']);
@@ -110,6 +131,7 @@ t.test('whatever another program left in it', async (t) => {
     const rig = partRig(t, mcp23017, sixteen, chip);
     for (const bytes of left) await rig.device.write('input', bytes);
     await rig.open();
+    t.same(short(await rig.poll()), standing());
     t.same(await rig.poll(), []);
     chip.press(4);
     t.ok(chip.interruptIsLow);
@@ -128,7 +150,9 @@ t.test('a part that lost its power presses nothing, and works when it is opened 
   await t.rejects(rig.poll(), { code: 'E_HW_NO_ACK' });
   await rig.session.close();
   rig.bus.plug(0x20, chip);
+  t.same(rig.reports, []);
   await rig.open();
+  t.same(short(await rig.poll()), standing(), 'opened again: all are told again');
   chip.press(1);
   t.same(short(await rig.poll()), ['a1 down']);
 });
@@ -146,7 +170,8 @@ t.test('garbage and half transfers press nothing', async (t) => {
   t.same(rig.reports, []);
   rig.bus.fault(0x20, 'none');
   await rig.open();
-  t.same(await rig.poll(), [], 'opened again: held from before');
+  t.same(short(await rig.poll()), ['arm down'], 'opened again: held from before, a first reading');
+  t.same(await rig.poll(), []);
 });
 
 t.test('probe: only reads', async (t) => {
@@ -196,9 +221,12 @@ t.test('any bytes: an error with a code, or changes that take turns', async (t) 
           if (!Array.isArray(outcome)) throw new Error(`ended with ${outcome}`);
           for (const report of outcome) {
             if (report.type !== 'switch') throw new Error('no switch');
-            if ((isDown.get(report.control) ?? false) === report.isDown) throw new Error('twice the same');
+            if (isDown.get(report.control) === report.isDown) throw new Error('twice the same');
+            if (!isDown.has(report.control) && report.isDown)
+              throw new Error('up at the opening, told as down');
             isDown.set(report.control, report.isDown);
           }
+          if (isDown.size !== names.length) throw new Error('the first poll tells all');
         }
       }),
     ),
