@@ -80,7 +80,8 @@ export const errorTable = {
   E_HW_PART: {
     class: 'retry',
     title: 'A part answers, but not as it should',
-    remedy: 'Check that `part` and `address` name what is wired there; `surfaced doctor` tells what it found.',
+    remedy:
+      'Check that `part` and `address` name what is wired there; `surfaced doctor` tells what it found.',
   },
   E_HW_GPIO: {
     class: 'retry',
