@@ -104,6 +104,19 @@ program
   });
 
 program
+  .command('doctor')
+  .description('checks buses, parts, lines, ports, clock and gateway, and says what to do; changes nothing')
+  .option('--config <file>', 'Device file; left out: lists what this machine has')
+  .addOption(output())
+  .action(async ({ config, output: form }: { config?: string; output: Output }) => {
+    const { runDoctor } = await import('./commands/doctor.ts');
+    const { text, isOk } = await runDoctor(config ?? null, form);
+    print(text);
+    // At once: a transfer that hangs in the kernel would hold the process.
+    process.exit(isOk ? 0 : 1);
+  });
+
+program
   .command('gateway')
   .description('broker, enrolment and Kubernetes client in one process')
   .addOption(gatewayConfig())

@@ -1,0 +1,217 @@
+/** The I2C buses: whether they are there and may be used, how fast they are, and what is on them. */
+import { type BusInfo, listBuses } from '../i2c/scan.ts';
+import {
+  type BootConfig,
+  headerBusNames,
+  headerBusSpeedNames,
+  isOn,
+  overlayOf,
+  parameterOf,
+} from './boot-config.ts';
+import { BoundedBus } from './bounded-bus.ts';
+import type { LookContext } from './context.ts';
+import { cellOf, fileOf, isThere, mayUse, permissionRemedy, textOf } from './machine.ts';
+import { askPart, foundAddresses, scanCheck, speedCheck } from './parts.ts';
+import { holdersOf } from './processes.ts';
+import { type Check, checksOf, type FoundBus, type Look, messageOf } from './report.ts';
+import type { WantedPart } from './wants.ts';
+
+const { warning, fault, skipped } = checksOf('i2c');
+
+/** Speed of the header's bus when config.txt says nothing: documentation, overlays/README, i2c_arm_baudrate. */
+const defaultHz = 100_000;
+/** The bus on the header. */
+const headerBus = 1;
+/**
+ * Adapters that serve displays and mainboards (drivers/i2c/busses, drivers/gpu): no panel hangs there, and what does is
+ * better not asked (i2cdetect(8), "can confuse your I2C bus").
+ */
+const foreignAdapter = /smbus|i801|piix4|nvidia|nvkm|amdgpu|radeon|i915|gmbus|dpddc|aux|hdmi|vc4|ddc|bmc/i;
+
+/** Looks at all buses; asks those that the config names, or without one all that a panel can be on. Never rejects. */
+export async function lookAtI2c(context: LookContext): Promise<Look> {
+  const { machine, wants, boot } = context;
+  const overlays = overlayChecks(boot);
+  const wanted = new Set((wants?.parts ?? []).flatMap(({ wiring }) => (wiring === null ? [] : [wiring.bus])));
+  let buses: BusInfo[];
+  try {
+    buses = await listBuses({ dev: fileOf(machine, '/dev'), sysfs: fileOf(machine, '/sys') });
+  } catch (error) {
+    const check = fault('buses', messageOf(error), 'Run it where /dev and /sys are those of the machine.');
+    return { checks: [...overlays, check], found: {} };
+  }
+  const checks: Check[] = [...overlays];
+  const found: FoundBus[] = [];
+  for (const bus of wanted)
+    if (!buses.some((one) => one.bus === bus && one.hasFile))
+      checks.push(
+        fault(`bus ${bus}`, `/dev/i2c-${bus} is not there`, await missingRemedy(context, bus, buses)),
+      );
+  for (const info of buses.filter(({ hasFile }) => hasFile)) {
+    if (wants !== null && !wanted.has(info.bus)) {
+      found.push(await describe(context, info));
+      continue;
+    }
+    const look = await lookAtBus(context, info);
+    checks.push(...look.checks);
+    found.push(look.bus);
+  }
+  if (buses.length === 0 && wanted.size === 0)
+    checks.push(
+      skipped(
+        'buses',
+        'this machine has no I2C bus',
+        wants === null ? await missingRemedy(context, headerBus, buses) : null,
+      ),
+    );
+  else if (wants !== null && wanted.size === 0)
+    checks.push(skipped('buses', 'the panel has no part on an I2C bus', null));
+  return { checks, found: { buses: found } };
+}
+
+function overlayChecks(boot: BootConfig | null): Check[] {
+  const tpm = overlayOf(boot, 'tpm-slb9673');
+  if (boot === null || tpm === null) return [];
+  return [
+    warning(
+      'tpm-slb9673',
+      `line ${tpm.line} of ${boot.path} switches i2c_arm off and drives its lines by i2c-gpio, for the TPM and all parts`,
+      'Faders and lights become slow: use a TPM on SPI (tpm-slb9670), or put the panel on another bus.',
+    ),
+  ];
+}
+
+/** Why a bus is not there, as far as it can be told, and what to do. */
+async function missingRemedy(
+  { machine, boot }: LookContext,
+  bus: number,
+  buses: readonly BusInfo[],
+): Promise<string> {
+  const others = buses.filter(({ hasFile }) => hasFile).map((one) => one.bus);
+  const instead =
+    others.length > 0 ? ` There are buses ${others.join(', ')}: \`bus\` in the config can name one.` : '';
+  if (await isThere(machine, `/sys/bus/i2c/devices/i2c-${bus}`))
+    return `The kernel has the bus but not its file: \`sudo modprobe i2c-dev\`, and \`i2c-dev\` in /etc/modules-load.d/i2c.conf for the next start.`;
+  const tpm = overlayOf(boot, 'tpm-slb9673');
+  if (tpm !== null) return `The overlay tpm-slb9673 has taken it away.${instead}`;
+  if (boot === null)
+    return `Switch the bus on where this machine is set up (device tree, firmware), and load the module i2c-dev.${instead}`;
+  if (bus !== headerBus)
+    return `Load the overlay of that bus in ${boot.path} (e.g. \`dtoverlay=i2c${bus}\`) and restart.${instead}`;
+  if (!isOn(boot, headerBusNames)) return `Add \`dtparam=i2c_arm=on\` to ${boot.path} and restart.${instead}`;
+  const { section = 'all' } = parameterOf(boot, headerBusNames) ?? {};
+  const filter = section === 'all' ? '' : ` (under the filter [${section}]: does it fit this board?)`;
+  return `${boot.path} has it switched on${filter}: restart if that is new; else \`sudo modprobe i2c-dev\` and look into \`dmesg\`.${instead}`;
+}
+
+/** What the kernel tells about a bus. */
+async function describe({ machine, boot }: LookContext, { bus, path, name }: BusInfo): Promise<FoundBus> {
+  const node = `/sys/class/i2c-dev/i2c-${bus}/device/of_node`;
+  const isBitBanged = (await textOf(machine, `${node}/compatible`))?.includes('i2c-gpio') ?? false;
+  const told = await cellOf(machine, `${node}/clock-frequency`);
+  const delayUs = await cellOf(machine, `${node}/i2c-gpio,delay-us`);
+  // The bus changes SCL twice a bit; 5 microseconds unless it says otherwise (drivers/i2c/busses/i2c-gpio.c).
+  const clockHz = isBitBanged ? 500_000 / (delayUs || 5) : (told ?? configuredHz(bus, boot));
+  return {
+    bus,
+    path: `/dev/${path.split('/').at(-1)}`,
+    adapter: name,
+    clockHz,
+    isBitBanged,
+    addresses: null,
+  };
+}
+
+function configuredHz(bus: number, boot: BootConfig | null): number | null {
+  if (boot === null || bus !== headerBus) return null;
+  const value = Number(parameterOf(boot, headerBusSpeedNames)?.value ?? defaultHz);
+  return Number.isInteger(value) && value > 0 ? value : null;
+}
+
+async function lookAtBus(
+  context: LookContext,
+  info: BusInfo,
+): Promise<{ readonly checks: Check[]; readonly bus: FoundBus }> {
+  const { machine, wants, programs } = context;
+  const bus = await describe(context, info);
+  const name = `bus ${info.bus}`;
+  const adapter = bus.adapter === null ? '' : `${bus.adapter}: `;
+  const end = (...checks: Check[]) => ({ checks, bus });
+  if (wants === null && foreignAdapter.test(adapter))
+    return end(skipped(name, `${adapter}serves displays or the mainboard; not asked`, null));
+  if (!(await mayUse(machine, bus.path))) {
+    const remedy = await permissionRemedy(machine, bus.path, 'i2c');
+    const say = wants === null ? warning : fault;
+    return end(say(name, `${adapter}${machine.user.name} may not use ${bus.path}`, remedy));
+  }
+  const holders = holdersOf(programs, bus.path);
+  const [holder] = holders;
+  if (holder !== undefined) {
+    const stop = holder.hasPanel ? 'Stop it (`sudo systemctl stop surfaced`)' : 'End it';
+    return end(
+      skipped(
+        name,
+        `${adapter}in use by ${holders.map(({ label }) => label).join(', ')}; not asked, so that its transfers are not disturbed`,
+        `${stop} and look again.`,
+      ),
+    );
+  }
+  return askBus(context, bus, adapter);
+}
+
+async function askBus(
+  { machine, wants }: LookContext,
+  described: FoundBus,
+  adapter: string,
+): Promise<{ readonly checks: Check[]; readonly bus: FoundBus }> {
+  const name = `bus ${described.bus}`;
+  let bus: BoundedBus;
+  try {
+    bus = await BoundedBus.open(machine, described.bus);
+  } catch (error) {
+    const remedy = 'The file is there and may be used: look into `dmesg` for what its driver says.';
+    return { checks: [fault(name, `${adapter}${messageOf(error)}`, remedy)], bus: described };
+  }
+  const cancel = machine.timers.after(machine.limits.busMs, () => bus.giveUp());
+  try {
+    const parts = (wants?.parts ?? []).filter(isOnBus(described.bus));
+    const scan = await bus.scan(new Set(parts.map(({ wiring }) => wiring.address)));
+    const strangers = await foundAddresses(machine, described.bus, scan);
+    const addresses = new Map(strangers.map((one) => [one.address, one]));
+    const checks: Check[] = [];
+    const speed = speedCheck(`${name} speed`, described, parts);
+    if (speed !== null) checks.push(speed);
+    for (const part of parts) {
+      if (bus.isStuck) {
+        checks.push(skipped(part.label, 'the bus is stuck', null));
+        continue;
+      }
+      const device = bus.device(part.wiring.address);
+      const answer = await askPart({
+        machine,
+        part,
+        device,
+        strangers: strangers.map(({ address }) => address),
+      });
+      checks.push(answer.check);
+      // Of two parts that the config has at one address, the one that is there.
+      if (answer.address !== null && (answer.check.result === 'ok' || !addresses.has(device.address)))
+        addresses.set(device.address, answer.address);
+    }
+    const sorted = [...addresses.values()].sort((one, other) => one.address - other.address);
+    const whole = scanCheck({ name, adapter, scan, addresses: sorted, parts: wants === null ? null : parts });
+    return { checks: [whole, ...checks], bus: { ...described, addresses: sorted } };
+  } finally {
+    cancel();
+    await bus.close();
+  }
+}
+
+type I2cPart = WantedPart & {
+  readonly driver: Extract<WantedPart['driver'], { readonly kind: 'i2c' }>;
+  readonly wiring: { readonly bus: number; readonly address: number };
+};
+
+function isOnBus(bus: number): (part: WantedPart) => part is I2cPart {
+  return (part): part is I2cPart => part.driver.kind === 'i2c' && part.wiring?.bus === bus;
+}
