@@ -30,6 +30,9 @@ const bounces = z
   .default(3)
   .describe('How often a contact opens again, 0.2 ms apart, before it rests.');
 
+/** What the arguments of the program under test stand for in `device.command`. */
+export const argumentsWord = '{arguments}';
+
 const encoder = z.strictObject({
   a: line.describe('Line at contact A.'),
   b: line.describe('Line at contact B; the one after that of A.'),
@@ -68,11 +71,20 @@ const benchSchema = z.strictObject({
   device: z
     .strictObject({
       config: z.string().min(1).describe('Device file of the panel, or a copy of it, on this machine.'),
+      panelConfig: z
+        .string()
+        .min(1)
+        .default('/etc/surfaced/surfaced.yaml')
+        .describe('The Device file itself, where the panel is.'),
       command: z
         .array(z.string().min(1).max(1000))
-        .min(1)
         .max(100)
-        .describe('Runs `surfaced monitor -o json` on that file where the panel is.'),
+        .refine((words) => words.some((word) => word.includes(argumentsWord)), {
+          message: `no word of it has ${argumentsWord}`,
+        })
+        .describe(
+          `Runs \`surfaced\` where the panel is; ${argumentsWord} stands for its arguments, quoted for a shell there.`,
+        ),
     })
     .describe('The program under test.'),
   encoders: byControl(encoder).describe('Encoders, by control.'),

@@ -6,10 +6,11 @@ import { partDrivers } from '../../daemon/hw/chips/table.ts';
 import { isMidi } from '../../daemon/hw/panels.ts';
 import { type ComposedPart, composePanel } from '../../daemon/hw/parts/compose.ts';
 import { portOpener } from '../../daemon/hw/ports/open.ts';
+import { shellQuote } from '../rig/boot.ts';
 import type { Ability, PartFault, Rig } from '../scenarios/rig.ts';
 import type { ShownLights } from '../sim/chips/model.ts';
 import { BenchClient } from './client.ts';
-import { type BenchConfig, loadBench } from './config.ts';
+import { argumentsWord, type BenchConfig, loadBench } from './config.ts';
 import { canFollow, LightsListener, partName } from './lights.ts';
 
 /** How long a request waits for its reply before it is sent again, and how often that is done. */
@@ -127,7 +128,7 @@ export class BenchRig implements Rig {
   readonly name = 'bench';
   readonly abilities: ReadonlySet<Ability>;
   readonly deviceConfig: string;
-  readonly monitorCommand: readonly string[];
+  readonly panelConfig: string;
   readonly #config: BenchConfig;
   readonly #client: BenchClient;
   readonly #lights: LightsListener;
@@ -135,10 +136,15 @@ export class BenchRig implements Rig {
   constructor({ config, client, lights, abilities }: BenchRigOptions) {
     this.abilities = abilities;
     this.deviceConfig = config.device.config;
-    this.monitorCommand = config.device.command;
+    this.panelConfig = config.device.panelConfig;
     this.#config = config;
     this.#client = client;
     this.#lights = lights;
+  }
+
+  surfaced(...args: readonly string[]): readonly string[] {
+    const quoted = args.map(shellQuote).join(' ');
+    return this.#config.device.command.map((word) => word.replaceAll(argumentsWord, () => quoted));
   }
 
   async turn(control: string, detents: number, detentsPerSecond: number): Promise<void> {

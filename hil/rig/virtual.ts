@@ -16,6 +16,7 @@ import { setLine } from './guest/lines.ts';
 import { turnKnob } from './guest/quadrature.ts';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
+const panelConfig = path.join(here, 'panel.yaml');
 const supplyVolts = 3.3;
 const busNumber = 1;
 const abilities: ReadonlySet<Ability> = new Set(['unplug-part', 'unplug-bus', 'part-fault', 'lights']);
@@ -72,16 +73,13 @@ export async function openVirtualRig(environment: NodeJS.ProcessEnv): Promise<Ri
   return {
     name: 'virtual',
     abilities,
-    deviceConfig: path.join(here, 'panel.yaml'),
-    monitorCommand: [
+    deviceConfig: panelConfig,
+    panelConfig,
+    surfaced: (...args) => [
       process.execPath,
       '--import=tsx',
       path.join(here, '../../daemon/main.ts'),
-      'monitor',
-      '--config',
-      path.join(here, 'panel.yaml'),
-      '-o',
-      'json',
+      ...args,
     ],
     async turn(control, detents, detentsPerSecond) {
       const { a, b } = known(encoders, control, 'encoder');

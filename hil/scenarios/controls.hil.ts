@@ -4,7 +4,7 @@ import { Monitor, type MonitorLine, openRig, pulsesOf } from './open-rig.ts';
 
 const rig = await openRig();
 for (const fader of ['fader1', 'fader2']) await rig.move(fader, 0.2);
-const monitor = new Monitor(rig.monitorCommand);
+const monitor = new Monitor(rig);
 t.teardown(async () => {
   await monitor.stop();
   await rig.close();

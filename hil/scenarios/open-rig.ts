@@ -21,7 +21,8 @@ export class Monitor {
   readonly #child: ChildProcess;
   #onLine = () => {};
 
-  constructor([program = '', ...rest]: Rig['monitorCommand']) {
+  constructor(rig: Rig) {
+    const [program = '', ...rest] = rig.surfaced('monitor', '--config', rig.panelConfig, '-o', 'json');
     this.#child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
     createInterface({ input: this.#child.stdout! }).on('line', (line) => {
       this.lines.push(JSON.parse(line) as MonitorLine);

@@ -13,9 +13,7 @@ export type Ability =
   /** Makes a part answer wrongly. */
   | 'part-fault'
   /** Reads back what the lights show. */
-  | 'lights'
-  /** Plugs and unplugs a USB MIDI device. */
-  | 'usb-midi';
+  | 'lights';
 
 /** How a part answers from now on, see hil/sim/chips/bus.ts. */
 export type PartFault = 'none' | 'garbage' | 'half' | 'stuck' | 'jumps';
@@ -26,11 +24,13 @@ export interface Rig {
   readonly abilities: ReadonlySet<Ability>;
   /** Path on this machine of the Device file, or of a copy, that describes the panel as it is wired. */
   readonly deviceConfig: string;
+  /** Path of that file where the panel is, for the program under test. */
+  readonly panelConfig: string;
   /**
-   * Command line, the program first, that runs `surfaced monitor -o json` on that file where the panel is: in this
-   * kernel on the virtual rig, over ssh on a bench. Give it a pipe as standard input and keep that open; SIGTERM ends it.
+   * Command line, the program first, that runs `surfaced` with these arguments where the panel is: in this kernel on the
+   * virtual rig, over ssh on a bench. Give it a pipe as standard input and keep that open; SIGTERM ends it.
    */
-  readonly monitorCommand: readonly string[];
+  surfaced(...args: readonly string[]): readonly string[];
   /** Turns an encoder; resolves when the last edge is out. Clockwise positive. */
   turn(control: string, detents: number, detentsPerSecond: number): Promise<void>;
   /** Presses a button, or a pad of a row (counted from 0), and keeps it down; `null`: the button itself. */

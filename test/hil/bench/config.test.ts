@@ -12,7 +12,7 @@ const good = {
   apiVersion: 'surfaced.dev/v1alpha1',
   kind: 'Bench',
   port: { path: '/dev/ttyACM0' },
-  device: { config: 'panel.yaml', command: ['ssh', 'panel'] },
+  device: { config: 'panel.yaml', command: ['ssh', 'panel', 'surfaced {arguments}'] },
 };
 
 /** What is told about a file with these fields. */
@@ -44,9 +44,13 @@ t.test('everything that is wrong is told', async (t) => {
     [{ port: {} }, 'bench.yaml: port.path: expected string, got nothing'],
     [
       { device: { config: 'x', command: [] }, faders: { web: { line: 29, low: 2 } } },
-      'bench.yaml: device.command: expected at least 1 entries, got a list',
+      'bench.yaml: device.command: no word of it has {arguments}',
       'bench.yaml: faders.web.line: expected at most 28, got 29',
       'bench.yaml: faders.web.low: expected at most 1, got 2',
+    ],
+    [
+      { device: { config: 'x', command: ['ssh', 'panel', 'surfaced monitor'] } },
+      'bench.yaml: device.command: no word of it has {arguments}',
     ],
     [
       { buttons: { arm: { line: 24 } } },

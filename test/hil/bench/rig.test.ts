@@ -27,7 +27,7 @@ function benchFile(t: Test, port: string, fields: object): string {
   cpSync(path.join(root, 'hil/bench/example-panel.yaml'), path.join(folder, 'panel.yaml'));
   const file = path.join(folder, 'bench.yaml');
   const head = { apiVersion: 'surfaced.dev/v1alpha1', kind: 'Bench', port: { type: 'pty', path: port } };
-  const device = { config: 'panel.yaml', command: ['ssh', 'panel', 'monitor'] };
+  const device = { config: 'panel.yaml', command: ['ssh', 'panel', 'surfaced {arguments} & wait'] };
   writeFileSync(file, stringify({ ...head, device, ...wiring, ...fields }));
   return file;
 }
@@ -49,7 +49,8 @@ t.test('hands', { skip: noPython }, async (t) => {
   t.equal(rig.name, 'bench');
   t.same([...rig.abilities].sort(), ['lights', 'unplug-part']);
   t.match(rig.deviceConfig, /panel\.yaml$/);
-  t.same(rig.monitorCommand, ['ssh', 'panel', 'monitor']);
+  t.equal(rig.panelConfig, '/etc/surfaced/surfaced.yaml');
+  t.same(rig.surfaced('monitor', "it's $&"), ['ssh', 'panel', "surfaced 'monitor' 'it'\\''s $&' & wait"]);
   t.same(await controller.done(), [['release'], ['sniff', 16], ['fader', 6, 58_982]]);
   await rig.turn('cart', 1, 100);
   await rig.turn('cart', -0.25, 0.0001);
@@ -152,10 +153,10 @@ t.test('a bench that does not fit its panel, and one that is not there', async (
     /bench\.yaml: encoders\.web: it is a fader in .*\n.*: buttons\.dog: .* has no such control\n.*: power\.ads1115@49: .* has no such part/,
   );
   await refused(
-    { device: { config: path.join(root, 'docs/examples/launchpad.yaml'), command: ['x'] } },
+    { device: { config: path.join(root, 'docs/examples/launchpad.yaml'), command: ['{arguments}'] } },
     /device\.config: expected a panel made of parts/,
   );
-  const none = { device: { config: 'none.yaml', command: ['x'] } };
+  const none = { device: { config: 'none.yaml', command: ['{arguments}'] } };
   await t.rejects(openBench(benchFile(t, '/nowhere/tty', none)), { code: 'E_CFG_READ' });
   await t.rejects(openBench(benchFile(t, '/nowhere/tty', {})), { code: 'E_HW_PORT_OPEN' });
 });
