@@ -7,6 +7,7 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { brokers } from './brokers.ts';
 import { faderSweep } from './fader-sweep.ts';
+import { gpioEdges } from './gpio-edges.ts';
 import { idleLink } from './idle-link.ts';
 import { midiToPut } from './midi-to-put.ts';
 import { podToLight } from './pod-to-light.ts';
@@ -14,7 +15,15 @@ import { markdownTable, withTable } from './table.ts';
 import type { Bench, BenchResult, Report } from './types.ts';
 import { watchMemory } from './watch-memory.ts';
 
-const benches: readonly Bench[] = [midiToPut, faderSweep, podToLight, brokers, watchMemory, idleLink];
+const benches: readonly Bench[] = [
+  midiToPut,
+  faderSweep,
+  podToLight,
+  brokers,
+  watchMemory,
+  idleLink,
+  gpioEdges,
+];
 
 /** Folders of benches under way; removed at the latest when the process ends. */
 const folders = new Set<string>();

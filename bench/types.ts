@@ -76,7 +76,8 @@ export interface Report {
 export function isMet({ aim, ratio, ours, condition }: Row): boolean | null {
   if (aim === null) return null;
   return (
-    ratio <= (aim.ratioAtMost ?? Number.POSITIVE_INFINITY) &&
+    // A peer of 0 has no ratio, which only counts where one is asked for.
+    (aim.ratioAtMost === undefined || ratio <= aim.ratioAtMost) &&
     ours <= (aim.oursAtMost ?? Number.POSITIVE_INFINITY) &&
     condition?.holds !== false
   );
