@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { SurfacedError } from '../../../daemon/errors.ts';
 import { ads7830, encodeCommand } from '../../../daemon/hw/chips/ads7830.ts';
+import type { RawInput } from '../../../daemon/hw/chips/driver.ts';
 import { Ads1115Model } from '../../../hil/sim/chips/ads1115.ts';
 import { Ads7830Model } from '../../../hil/sim/chips/ads7830.ts';
 import { PartRig, partRig } from './part-rig.ts';
@@ -21,9 +23,10 @@ t.test('eight faders, each with its own voltage', async (t) => {
   const rig = partRig(t, ads7830, eight, chip);
   for (const { channel } of eight.channels) chip.setVolts(channel, (3.3 * channel) / 7);
   await rig.open();
-  rig.bus.busTimeMs = 0;
   const levels = (await rig.poll()).map((report) => report.type === 'level' && report.value.toFixed(2));
   t.same(levels, ['0.00', '0.14', '0.29', '0.43', '0.57', '0.71', '0.86', '1.00']);
+  rig.bus.busTimeMs = 0;
+  await rig.poll();
   const share = rig.bus.busTimeMs / rig.session.pollMs;
   t.ok(share < 0.09, `all eight take ${(100 * share).toFixed(1)} % of the bus`);
 });
@@ -75,21 +78,48 @@ t.test('nothing is reported after close', async (t) => {
   t.same(await poll, []);
 });
 
-t.test('any bytes: levels from 0 to 1', async (t) => {
+t.test('any bytes: levels from 0 to 1, each of them read twice, or a fault', async (t) => {
+  const counts = fc.oneof(fc.integer({ min: 0, max: 255 }), fc.integer({ min: 100, max: 120 }));
   await t.resolves(
     fc.assert(
-      fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 255 }), { maxLength: 20 }), async (bytes) => {
+      fc.asyncProperty(fc.array(counts, { maxLength: 20 }), async (bytes) => {
         const left = [...bytes];
         const chip = { part: 'noise', reset: () => {}, transfer: () => [Uint8Array.of(left.shift() ?? 0)] };
         const rig = new PartRig(ads7830, eight, chip);
         await rig.open();
-        const reports = await rig.poll();
-        if (reports.length !== 8) throw new Error(`${reports.length} reports`);
-        for (const report of reports) {
-          if (report.type !== 'level' || !(report.value >= 0 && report.value <= 1))
-            throw new Error('no level');
+        const pairs = Array.from({ length: 8 }, (_, index) => [
+          left[2 * index] ?? 0,
+          left[2 * index + 1] ?? 0,
+        ]);
+        const isSound = pairs.every(([first = 0, second = 0]) => Math.abs(first - second) <= 16);
+        let reports: readonly RawInput[] | null = null;
+        try {
+          reports = await rig.poll();
+        } catch (error) {
+          if (!(error instanceof SurfacedError) || error.code !== 'E_HW_PART') throw error;
         }
+        if ((reports !== null) !== isSound) throw new Error(isSound ? 'a fault' : 'no fault');
+        for (const [index, report] of (reports ?? []).entries())
+          if (report.type !== 'level' || report.value !== (pairs[index]?.[1] ?? 0) / 255)
+            throw new Error('another level');
       }),
     ),
   );
+});
+
+t.test('a fader that is moved at once to the other end is followed; garbage is none', async (t) => {
+  const chip = newModel();
+  const rig = partRig(t, ads7830, { channels: [{ channel: 3, name: 'fader1' }] }, chip);
+  await rig.open();
+  for (const volts of [0, 3.3, 0, 1.65]) {
+    chip.setVolts(3, volts);
+    t.same(
+      (await rig.poll()).map((report) => report.type === 'level' && report.value.toFixed(2)),
+      [(volts / 3.3).toFixed(2)],
+    );
+  }
+  rig.bus.fault(0x48, 'garbage');
+  let faults = 0;
+  for (let poll = 0; poll < 100; poll++) await rig.poll().catch(() => faults++);
+  t.ok(faults > 50, `${faults} of 100 readings`);
 });
