@@ -117,7 +117,9 @@ class NeoTrellisSession implements PartSession {
     const bytes =
       count === 0 ? new Uint8Array() : await seesaw.read('input', keypad, 0x10, count + lateEvents);
     const events = Array.from(bytes, decodeKey);
-    if (events.slice(0, count).includes(null)) return this.#lose('events of keys that it does not have');
+    // Where no event is, FF is read: anything else means that none of it can be believed.
+    const isSound = events.every((event, at) => event !== null || (at >= count && bytes[at] === 0xff));
+    if (!isSound) return this.#lose('events of keys that it does not have');
     if (count === mostEvents) return this.#lose('a full queue of key events');
     this.#faults.clear();
     this.#report(

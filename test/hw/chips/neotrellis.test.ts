@@ -86,6 +86,24 @@ t.test('garbage: no press, and a fault when it goes on', async (t) => {
   }
 });
 
+t.test('an event that is followed by what is none and not FF is garbage', async (t) => {
+  let bytes: number[] = [];
+  const model = new NeoTrellisModel();
+  const rig = partRig(t, neotrellis, {}, model);
+  await rig.open();
+  await rig.poll();
+  const read = rig.device.read.bind(rig.device);
+  rig.device.read = async (priority, length) =>
+    Uint8Array.from([...(await read(priority, length))], () => bytes.shift() ?? 0xff);
+  const press = (keyNumber(5) << 2) | 3;
+  bytes = [1, press, 0x30, 0xff];
+  t.same(plain(await rig.poll()), [{ type: 'unsure', controls: rows }]);
+  bytes = [1, press, 0xff, 0xff];
+  t.same(plain(await rig.poll()), [...allUp, { type: 'switch', control: 'row2', index: 1, isDown: true }]);
+  bytes = [1, press - 1, press, 0xff];
+  t.equal((await rig.poll()).length, 2, 'one that came late');
+});
+
 t.test('rows of pads are the matrix, buttons have a light of their own', async (t) => {
   const model = new NeoTrellisModel();
   const buttons = ['arm', 'undo', 'previous', 'next'];
