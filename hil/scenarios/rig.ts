@@ -16,7 +16,7 @@ export type Ability =
   | 'lights';
 
 /** How a part answers from now on, see hil/sim/chips/bus.ts. */
-export type PartFault = 'none' | 'garbage' | 'half' | 'stuck' | 'jumps';
+export type PartFault = 'none' | 'garbage' | 'half' | 'stuck' | 'slow' | 'held' | 'jumps';
 
 /** A panel under test, and everything around it. */
 export interface Rig {

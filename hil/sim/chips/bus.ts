@@ -3,8 +3,15 @@ import { SurfacedError } from '../../../daemon/errors.ts';
 import type { I2cBytes, I2cTransport } from '../../../daemon/hw/i2c/bus.ts';
 import { type ChipModel, type I2cMessage, ProtocolError } from './model.ts';
 
-/** `no-ack`: unplugged. `garbage`: reads return random bytes. `half`: reads end early with 0xFF. `stuck`: never ends. */
-export type BusFault = 'none' | 'no-ack' | 'garbage' | 'half' | 'stuck';
+/**
+ * `no-ack`: unplugged. `garbage`: reads return random bytes. `half`: reads end early with 0xFF. `stuck`: never ends.
+ * `slow`: the part stretches the clock, each transfer takes 60 ms and ends well; `held`: so long that nobody waits for it,
+ * 400 ms. Whoever serves the bus in real time waits for {@link SimBus.stretchMs}.
+ */
+export type BusFault = 'none' | 'no-ack' | 'garbage' | 'half' | 'stuck' | 'slow' | 'held';
+
+/** How long the clock is stretched in a transfer, milliseconds. */
+const stretches: Readonly<Partial<Record<BusFault, number>>> = { slow: 60, held: 400 };
 
 /** Result of a transfer as the kernel gives it: bytes read, or a negative errno. */
 export type BusResult = { readonly bytes: Uint8Array } | { readonly errno: number };
@@ -68,6 +75,11 @@ export class SimBus {
     const slot = this.#slots.get(address);
     if (slot === undefined) throw new Error(`nothing is plugged in at 0x${address.toString(16)}`);
     slot.fault = fault;
+  }
+
+  /** How long a transfer with this address holds the bus beyond its own bits, milliseconds. */
+  stretchMs(address: number): number {
+    return stretches[this.#slots.get(address)?.fault ?? 'none'] ?? 0;
   }
 
   /** One transfer, as an adapter hands it on. `stuck` is {@link timeoutErrno} here. */

@@ -76,10 +76,11 @@ export class ChipServer {
     if (bus === undefined) return { errno: noBusErrno };
     const before = this.#free.get(bus);
     const done = Promise.resolve(before).then(async () => {
+      const stretchMs = bus.stretchMs(address);
       const result = bus.transfer(address, messages);
-      if ('errno' in result && result.errno === timeoutErrno) {
-        await wait(timeoutMs, undefined, { signal: this.#closing.signal });
-      }
+      const isTimeout = 'errno' in result && result.errno === timeoutErrno;
+      const heldMs = isTimeout ? timeoutMs : stretchMs;
+      if (heldMs > 0) await wait(heldMs, undefined, { signal: this.#closing.signal });
       return result;
     });
     this.#free.set(

@@ -173,6 +173,26 @@ t.test('a stuck transfer holds its bus and no other', async (t) => {
   t.same(ends, ['other bus 0', 'stuck -110', 'behind 0']);
 });
 
+t.test('a part that stretches the clock holds its bus, and answers', async (t) => {
+  const bus = newBus();
+  for (const address of [0x20, 0x21]) bus.plug(address, echo());
+  const { file } = await serve(t, new Map([[1, bus]]));
+  const clients = [await client(t, file), await client(t, file)] as const;
+  for (const fault of ['slow', 'held'] as const) {
+    bus.fault(0x20, fault);
+    const ends: string[] = [];
+    const stretched = clients[0]
+      .ask(request(1, 0x20, [1]))
+      .then(({ result }) => ends.push(`stretched ${result}`));
+    const behind = clients[1].ask(request(1, 0x21, [1])).then(({ result }) => ends.push(`behind ${result}`));
+    await Promise.all([stretched, behind]);
+    t.same(ends, ['stretched 0', 'behind 0'], fault);
+    t.ok(bus.stretchMs(0x20) > 0);
+    bus.fault(0x20, 'none');
+    t.equal(bus.stretchMs(0x20), 0);
+  }
+});
+
 t.test('what a model does not take is an error of its bus, a broken model one of the server', async (t) => {
   const bus = newBus();
   bus.plug(0x20, echo());
