@@ -8,6 +8,12 @@ import { TransferQueue } from './queue.ts';
 export const defaultTransferTimeoutMs = 200;
 /** So many failures in a row, of all parts and other than silence, and the bus is opened anew. */
 const maxErrorsInRow = 8;
+/**
+ * A transfer that ends well but takes so long, milliseconds, was held up by the part, which stretches the clock: the
+ * longest takes 32 ms at 100 kHz. A busy machine holds one or two up, so it takes {@link slowInRow} in a row.
+ */
+export const slowTransferMs = 50;
+const slowInRow = 4;
 /** A part that fails is said aloud so often at most. */
 const loudEveryMs = 60_000;
 /** SMBus "I2C Block Read" (include/uapi/linux/i2c.h: I2C_SMBUS_BLOCK_MAX). */
@@ -40,6 +46,8 @@ export class I2cOwner {
   readonly #queue = new TransferQueue<Transfer>();
   readonly #ledger = new DeviceLedger();
   readonly #loudAgainAt = new Map<number, number>();
+  /** Slow transfers in a row, by address. */
+  readonly #slowInRow = new Map<number, number>();
   #running: Transfer | null = null;
   #onIdle = () => {};
   #errorsInRow = 0;
@@ -128,19 +136,21 @@ export class I2cOwner {
     this.#running = transfer;
     const { timers, transferTimeoutMs } = this.#options;
     const cancelTimeout = timers.after(transferTimeoutMs, () => this.#timeOut(transfer));
+    const beganAt = timers.monotonic();
     // What ends after its time was over has had its answer already.
     const end = (answer: () => void) => {
       cancelTimeout();
       if (this.#running === transfer) answer();
     };
     transport.transfer(transfer.address, transfer.write, transfer.readLength).then(
-      (bytes) => end(() => this.#done(transfer, bytes)),
+      (bytes) => end(() => this.#done(transfer, bytes, timers.monotonic() - beganAt)),
       (error: unknown) => end(() => this.#failed(transfer, error)),
     );
   }
 
-  #done(transfer: Transfer, bytes: Uint8Array): void {
+  #done(transfer: Transfer, bytes: Uint8Array, tookMs: number): void {
     this.#ledger.done(transfer.address, transfer.write.length + bytes.length);
+    this.#watchPace(transfer.address, tookMs);
     this.#errorsInRow = 0;
     this.#keeper.prove();
     transfer.resolve(bytes);
@@ -211,6 +221,17 @@ export class I2cOwner {
       this.#loudAgainAt.set(address, now + loudEveryMs);
       log.warn(fields, 'I2C transfer failed');
     }
+  }
+
+  /** Everybody waits for a part that is slow, so it is named. */
+  #watchPace(address: number, tookMs: number): void {
+    const count = tookMs < slowTransferMs ? 0 : (this.#slowInRow.get(address) ?? 0) + 1;
+    this.#slowInRow.set(address, count);
+    const { bus, log, timers } = this.#options;
+    const now = timers.monotonic();
+    if (count < slowInRow || now < (this.#loudAgainAt.get(address) ?? 0)) return;
+    this.#loudAgainAt.set(address, now + loudEveryMs);
+    log.warn({ bus, address, tookMs: Math.round(tookMs) }, 'I2C part is slow: it stretches the clock');
   }
 
   #error(what: string, cause: unknown): SurfacedError {

@@ -236,3 +236,30 @@ t.test('a failing part is said aloud once a minute, a missing one never', async 
   await timers.pass(10);
   t.equal(failed().filter(isLoud).length, 2);
 });
+
+t.test(
+  'a part that stretches the clock is named once a minute; one slow transfer is the machine',
+  async (t) => {
+    const lines: { level: number; msg: string; address?: number; tookMs?: number }[] = [];
+    const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    let transferMs = 1;
+    const { timers, part, other } = await opened({ ...usual, log, transferMs: () => transferMs });
+    const read = async (device: typeof part, ms: number) => {
+      transferMs = ms;
+      const call = device.read('input', 1);
+      await timers.pass(ms);
+      await call;
+    };
+    for (const ms of [60, 60, 60, 1, 60, 60, 60, 49, 60]) await read(part, ms);
+    await read(other, 60);
+    t.same(lines, []);
+    for (let round = 0; round < 10; round += 1) await read(part, 60);
+    t.same(
+      lines.map(({ msg, address, tookMs }) => ({ msg, address, tookMs })),
+      [{ msg: 'I2C part is slow: it stretches the clock', address: 0x20, tookMs: 60 }],
+    );
+    await timers.pass(60_000);
+    await read(part, 60);
+    t.equal(lines.length, 2);
+  },
+);
