@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from '../hil/demo.ts';
 import type { Output } from './commands/enroll.ts';
-import { fail, runRole } from './commands/run.ts';
+import { fail, runOnce, runRole } from './commands/run.ts';
 import { midiPresets, partPresets } from './config/panel.ts';
 import { createLog, type LogLevel } from './log.ts';
 
@@ -104,16 +104,52 @@ program
   });
 
 program
+  .command('calibrate')
+  .description(
+    'finds the ends of the faders while you move them, and keeps them for device, demo and monitor',
+  )
+  .requiredOption('--config <file>', 'Device file')
+  .addOption(
+    new Option('--control <name...>', 'only these faders; may be repeated').default(
+      [],
+      'all faders of the panel',
+    ),
+  )
+  .addOption(output())
+  .addHelpText(
+    'after',
+    `
+Writes the file that panel.calibration of the Device file names: calibration.yaml beside it, when nothing else is said.
+Stop the device first: two programs cannot read one panel. Exit code 1: nothing was written.
+
+Examples:
+  surfaced calibrate --config device.yaml
+  surfaced calibrate --config device.yaml --control fader1`,
+  )
+  .action(
+    async ({ config, control, output: form }: { config: string; control: string[]; output: Output }) => {
+      const { runCalibrate } = await import('./commands/calibrate.ts');
+      await runOnce(async (signal) => {
+        const io = { input: process.stdin, screen: process.stderr, signal };
+        const options = { config, controls: control, output: form };
+        const { text, isWritten } = await runCalibrate(options, io, logFor);
+        print(text);
+        return isWritten ? 0 : 1;
+      });
+    },
+  );
+
+program
   .command('doctor')
   .description('checks buses, parts, lines, ports, clock and gateway, and says what to do; changes nothing')
   .option('--config <file>', 'Device file; left out: lists what this machine has')
   .addOption(output())
   .action(async ({ config, output: form }: { config?: string; output: Output }) => {
     const { runDoctor } = await import('./commands/doctor.ts');
-    const { text, isOk } = await runDoctor(config ?? null, form);
+    const { text, exitCode } = await runDoctor(config ?? null, form);
     print(text);
     // At once: a transfer that hangs in the kernel would hold the process.
-    process.exit(isOk ? 0 : 1);
+    process.exit(exitCode);
   });
 
 program

@@ -1,5 +1,6 @@
 /** `surfaced doctor`, the config: what it says, and whether what it names beside the panel is there. */
 import { readFile } from 'node:fs/promises';
+import { readToken } from '../attest/token-proof.ts';
 import { readCalibration } from '../config/calibration.ts';
 import { loadConfig } from '../config/load.ts';
 import type { PanelConfig } from '../config/panel.ts';
@@ -80,7 +81,7 @@ async function tokenCheck({ identity }: DeviceConfig): Promise<Check | null> {
   if (file === undefined) return null;
   try {
     const text = (await readFile(file, 'utf8')).trim();
-    if (/^[a-z0-9]{6}\.[a-z0-9]{32}$/.test(text)) return ok('token', `${file} holds one`);
+    if (readToken(text) !== null) return ok('token', `${file} holds one`);
     return fault('token', `${file} holds no token`, 'Write into it what `surfaced enroll token` prints.');
   } catch (error) {
     return fault('token', messageOf(error), 'Check `identity.tokenFile` and who may read it.');

@@ -25,8 +25,8 @@ const marks: Readonly<Record<Result, { readonly text: string; readonly colour: n
   skipped: { text: 'skip', colour: 90 },
 };
 const markWidth = 4;
-/** Longer names stand on a line of their own. */
-const widestName = 34;
+/** Share of a line for the names; longer ones stand on a line of their own. */
+const nameShare = 0.3;
 
 /** The report as JSON; I2C addresses are hexadecimal as people write them. */
 export function reportJson(report: Report): string {
@@ -37,15 +37,16 @@ export function reportJson(report: Report): string {
 
 /** The report as a table by area, the remedy below each check that needs one, and a last line that counts. */
 export function reportText({ checks }: Report, drawing: Drawing): string {
-  const nameWidth = Math.max(
-    0,
-    ...checks.map(({ name }) => plain(name).length).filter((length) => length <= widestName),
-  );
+  const widest = Math.floor(drawing.columns * nameShare);
+  const widths = checks.map(({ name }) => plain(name).length);
+  const nameWidth = Math.max(0, ...widths.filter((width) => width <= widest));
   const lines = areas.flatMap((area) => {
     const own = checks.filter((check) => check.area === area);
-    const shown = own.map((check, index) => {
-      const isToldAbove = own.slice(0, index).some(({ remedy }) => remedy === check.remedy);
-      return check.remedy !== null && isToldAbove ? { ...check, remedy: 'as above' } : check;
+    let told: string | null = null;
+    const shown = own.map((check) => {
+      const isToldAbove = check.remedy !== null && check.remedy === told;
+      told = check.remedy ?? told;
+      return isToldAbove ? { ...check, remedy: 'as above' } : check;
     });
     return own.length === 0 ? [] : [area, ...shown.flatMap((check) => rows(check, nameWidth, drawing)), ''];
   });

@@ -29,8 +29,8 @@ import type { Output } from './enroll.ts';
 const progressMs = 2000;
 /** Longest time for the looks of one area, milliseconds: three steps to the gateway, or two I2C buses. */
 export const defaultAreaMs = 20_000;
-/** Width of the table where nothing has a width, characters. */
-const usualColumns = 100;
+/** Width of the table where nothing has a width, characters: fits into mails and issues. */
+const usualColumns = 80;
 
 /** What the doctor looks at, and whom it tells that it is still at work. */
 export interface DoctorIo {
@@ -41,10 +41,10 @@ export interface DoctorIo {
   readonly areaMs: number;
 }
 
-/** What to print, and whether nothing is wrong. */
+/** What to print, and how the command ends. */
 export interface DoctorResult {
   readonly text: string;
-  readonly isOk: boolean;
+  readonly exitCode: number;
 }
 
 /** Looks at this machine, through a config unless it is null, and gives what is to be printed. */
@@ -58,7 +58,14 @@ export async function runDoctor(file: string | null, output: Output): Promise<Do
   const { isTTY, columns } = process.stdout;
   const isColoured = isTTY === true && (process.env.NO_COLOR ?? '') === '';
   const drawing = { isColoured, columns: columns ?? usualColumns };
-  return { text: output === 'json' ? reportJson(report) : reportText(report, drawing), isOk: report.ok };
+  const printed = output === 'json' ? reportJson(report) : reportText(report, drawing);
+  return { text: printed, exitCode: exitCodeOf(report) };
+}
+
+/** 0: no fault; 2: the config is wrong, as for every command; 1: something else is. */
+export function exitCodeOf({ ok, checks }: Report): 0 | 1 | 2 {
+  if (ok) return 0;
+  return checks.some(({ area, result }) => area === 'config' && result === 'fault') ? 2 : 1;
 }
 
 /** Makes the report; whatever fails or hangs on the way is a fault in it. Never rejects. */

@@ -5,6 +5,7 @@ import { errnoBusy, errnoOf } from '../i2c/errno.ts';
 import { type Presence, probeAddress } from '../i2c/scan.ts';
 import { endsWithin } from '../parts/part-time.ts';
 import type { Machine } from './machine.ts';
+import { messageOf } from './report.ts';
 
 /** Addresses as `i2cdetect` goes through them; what is below and above is reserved (UM10204, section 3.1.12). */
 const firstAddress = 0x08;
@@ -79,9 +80,8 @@ export class BoundedBus {
         errorsInRow = 0;
       } catch (error) {
         errorsInRow += 1;
-        const { message } = error as Error;
         if (this.#isStuck || this.#isOver || errorsInRow >= maxErrorsInRow)
-          return { presences, problem: message };
+          return { presences, problem: messageOf(error) };
       }
     }
     return { presences, problem: null };

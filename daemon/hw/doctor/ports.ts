@@ -124,10 +124,11 @@ async function lineChecks(
 ): Promise<Check[]> {
   const { ok, fault } = checksOf('serial');
   if (!(await isThere(machine, wanted))) {
-    const isUart = /^\/dev\/(?:serial\d|ttyAMA0|ttyS0)$/.test(wanted) && !isOn(boot, ['enable_uart']);
+    const isUart =
+      boot !== null && /^\/dev\/(?:serial\d|ttyAMA0|ttyS0)$/.test(wanted) && !isOn(boot, ['enable_uart']);
     const plug = type === 'pty' ? 'Start the program that makes the pseudo-terminal' : 'Plug the device in';
     const remedy = isUart
-      ? `Add \`enable_uart=1\` to ${boot?.path ?? 'config.txt'} and restart.`
+      ? `Add \`enable_uart=1\` to ${boot.path} and restart.`
       : `${plug}, or correct \`panel.port.path\`.`;
     return [fault(wanted, 'is not there', remedy)];
   }

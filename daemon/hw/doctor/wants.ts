@@ -43,18 +43,19 @@ export function wantsOf(panel: PanelConfig, drivers: readonly PartDriver[]): Wan
         wiring,
         interrupt: base.interrupt ?? null,
         needs,
-        pictureBytes: spec.lights === null ? 0 : pictureBytes(spec.lights),
+        pictureBytes: spec.lights === null ? 0 : pictureBytes(driver.part, spec.lights),
       },
     ];
   });
   return { parts, gpio: { via: gpio.via, chip: gpio.chip ?? null }, port: null };
 }
 
-/** A byte a channel; two-coloured ones have a bit (HT16K33). */
-function pictureBytes({ width, height, colours }: LightsSpec): number {
-  const lights = width * height;
-  if (colours === 'red-green') return Math.ceil(lights / 4);
-  return colours === 'rgb' ? lights * 3 : lights;
+const channels: Readonly<Record<LightsSpec['colours'], number>> = { rgb: 3, 'red-green': 2, mono: 1 };
+
+/** A byte a channel, but a bit on the HT16K33, whose lights are on or off. */
+function pictureBytes(part: string, { width, height, colours }: LightsSpec): number {
+  const bits = width * height * channels[colours] * (part === 'ht16k33' ? 1 : 8);
+  return Math.ceil(bits / 8);
 }
 
 /** Who wants which GPIO line. */
