@@ -1,18 +1,20 @@
 /** `npm run bench`: runs the benches, prints the table, keeps the numbers. Started by scripts/bench.mjs in the root. */
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import { brokers } from './brokers.ts';
 import { faderSweep } from './fader-sweep.ts';
+import { frameBytes } from './frame-bytes.ts';
 import { gpioEdges } from './gpio-edges.ts';
 import { idleLink } from './idle-link.ts';
 import { midiToPut } from './midi-to-put.ts';
 import { podToLight } from './pod-to-light.ts';
-import { markdownTable, withTable } from './table.ts';
-import type { Bench, BenchResult, Report } from './types.ts';
+import { mergedResults, readReport, writeReport } from './saved.ts';
+import { headlines, markdownTable, withTable } from './table.ts';
+import type { Bench, BenchResult, Making, Report } from './types.ts';
 import { watchMemory } from './watch-memory.ts';
 
 const benches: readonly Bench[] = [
@@ -23,6 +25,7 @@ const benches: readonly Bench[] = [
   watchMemory,
   idleLink,
   gpioEdges,
+  frameBytes,
 ];
 
 /** Folders of benches under way; removed at the latest when the process ends. */
@@ -36,13 +39,15 @@ const say = (text: string): void => {
 };
 
 /** Runs one bench and ends everything that it started. */
-async function runOne(bench: Bench, isQuick: boolean): Promise<BenchResult> {
+async function runOne(bench: Bench, making: Making): Promise<BenchResult> {
   const { name, title } = bench;
+  const { isQuick } = making;
   const startedAt = performance.now();
   const ends: (() => Promise<unknown> | unknown)[] = [];
   const result = (findings: BenchResult['findings'], problem: string | null): BenchResult => ({
     name,
     title,
+    ...making,
     tookSeconds: Math.round((performance.now() - startedAt) / 100) / 10,
     findings,
     problem,
@@ -75,7 +80,7 @@ const firstLine = (command: string, ...args: string[]): string => {
   return stdout?.split('\n')[0]?.trim() ?? '';
 };
 
-function machine(): Report['machine'] {
+function machine(): Making['machine'] {
   const [cpu] = os.cpus();
   return {
     CPU: `${os.cpus().length} x ${cpu?.model.trim() ?? os.arch()}`,
@@ -95,29 +100,37 @@ interface Flags {
   readonly readme?: true;
 }
 
+/** Kept from run to run, so that a run of one bench leaves the rows of the others where they are. */
+const savedFile = path.join('docs', 'bench.json');
+const latestFile = path.join('bench', 'results', 'latest.json');
+
+const pointer = `The first row of each bench and what misses its aim; all rows and how they were measured: [bench/README.md](bench/README.md).`;
+
+async function putTable(file: string, table: string): Promise<void> {
+  const text = withTable(await readFile(file, 'utf8'), table);
+  if (text === null) throw new Error(`${file} has no <!-- bench --> and <!-- /bench -->`);
+  await writeFile(file, text);
+}
+
 async function main({ only, quick, save, readme }: Flags): Promise<void> {
   if (process.platform !== 'linux') throw new Error('the benches read /proc: they run on Linux only');
   const chosen = benches.filter(({ name }) => only === undefined || name === only);
-  const isQuick = quick === true;
-  const before = { madeAt: new Date().toISOString(), isQuick, machine: machine() };
+  const making = { madeAt: new Date().toISOString(), isQuick: quick === true, machine: machine() };
   const results: BenchResult[] = [];
   for (const bench of chosen) {
     say(bench.title);
-    const result = await runOne(bench, isQuick);
+    const result = await runOne(bench, making);
     say(`  ${result.problem ?? 'done'} after ${result.tookSeconds} s`);
     results.push(result);
   }
-  const report: Report = { ...before, results };
-  const table = markdownTable(report);
-  process.stdout.write(`${table}\n`);
-  const json = `${JSON.stringify(report, null, 2)}\n`;
-  await mkdir(path.join('bench', 'results'), { recursive: true });
-  await writeFile(path.join('bench', 'results', 'latest.json'), json);
-  if (save) await writeFile(path.join('docs', 'bench.json'), json);
+  process.stdout.write(`${markdownTable({ results })}\n`);
+  await writeReport(latestFile, { results });
+  const names = benches.map(({ name }) => name);
+  const all = { results: mergedResults(names, (await readReport(savedFile)).results, results) };
+  if (save) await writeReport(savedFile, all);
   if (readme) {
-    const text = withTable(await readFile('README.md', 'utf8'), table);
-    if (text === null) throw new Error('README.md has no <!-- bench --> and <!-- /bench -->');
-    await writeFile('README.md', text);
+    await putTable('README.md', `${markdownTable(headlines(all))}\n\n${pointer}`);
+    await putTable(path.join('bench', 'README.md'), markdownTable(all));
   }
   if (results.some(({ problem }) => problem !== null)) process.exitCode = 1;
 }
@@ -127,7 +140,7 @@ const program = new Command('npm run bench --')
   .description('Measures surfaced beside its peers; prints a table and writes bench/results/latest.json.')
   .addOption(new Option('--only <name>', 'run one bench').choices(benches.map(({ name }) => name)))
   .option('--quick', 'fewer rounds: to see that it works, not to quote')
-  .option('--save', 'keep the numbers in docs/bench.json too')
-  .option('--readme', 'put the table into README.md')
+  .option('--save', 'keep the numbers in docs/bench.json too, beside those of benches that did not run')
+  .option('--readme', 'put the tables into README.md and bench/README.md')
   .action(main);
 await program.parseAsync();

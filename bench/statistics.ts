@@ -35,7 +35,10 @@ export function compare(
   readonly ratioLow: number;
   readonly ratioHigh: number;
 } {
-  const ratios = ours.map((value, round) => value / (theirs[round] ?? Number.NaN));
+  // Nothing beside nothing is no ratio, and would spoil those of the other rounds.
+  const ratios = ours
+    .map((value, round) => value / (theirs[round] ?? Number.NaN))
+    .filter((ratio) => !Number.isNaN(ratio));
   return {
     ours: median(ours),
     theirs: median(theirs),

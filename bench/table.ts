@@ -1,5 +1,5 @@
-/** The table for the terminal and the README. Pure. */
-import { type Aim, type BenchResult, isMet, type Report, type Row } from './types.ts';
+/** The tables for the terminal and the READMEs. Pure. */
+import { type Aim, type BenchResult, isMet, type Making, type Report, type Row } from './types.ts';
 
 const startMarker = '<!-- bench -->';
 const endMarker = '<!-- /bench -->';
@@ -47,21 +47,63 @@ function line(row: Row): string {
 }
 
 function section({ title, findings, problem }: BenchResult): string[] {
-  if (findings === null) return [`| ${title}: not measured: ${problem ?? ''} | | | | | |`];
-  return findings.rows.map(line);
+  if (findings !== null) return findings.rows.map(line);
+  // A cell has no lines.
+  const [why] = (problem ?? '').split('\n');
+  return [`| ${title}: not measured: ${why?.replaceAll('|', '\\|')} | | | | | |`];
+}
+
+const madeBy = ({ madeAt, isQuick, machine }: Making): string => {
+  const facts = Object.entries(machine).map(([name, value]) => `${name} ${value}`);
+  return `\`npm run bench${isQuick ? ' -- --quick' : ''}\` on ${madeAt.slice(0, 10)}: ${facts.join(', ')}.`;
+};
+
+/** Where and when: one sentence for each run, which names its benches when there are several runs. */
+function makings(results: readonly BenchResult[]): string[] {
+  const runs = [...new Set(results.map(madeBy))];
+  if (runs.length === 1) return runs.map((words) => `Made by ${words}`);
+  return runs.map((words) => {
+    const names = results.filter((result) => madeBy(result) === words).map(({ name }) => `\`${name}\``);
+    return `- ${names.join(', ')}: made by ${words}`;
+  });
 }
 
 /** The report as a Markdown table with a sentence about where it was made. */
-export function markdownTable(report: Report): string {
-  const { machine, madeAt, isQuick, results } = report;
-  const facts = Object.entries(machine).map(([name, value]) => `${name} ${value}`);
+export function markdownTable({ results }: Report): string {
   return [
     '| what | surfaced | peer, same run | ratio (quartiles) | aim | |',
     '|---|---|---|---|---|---|',
     ...results.flatMap(section),
     '',
-    `Made by \`npm run bench${isQuick ? ' -- --quick' : ''}\` on ${madeAt.slice(0, 10)}: ${facts.join(', ')}.`,
+    ...makings(results),
   ].join('\n');
+}
+
+/** What a newcomer wants to see: the first row of each bench and every row that misses its aim, each with its full name. */
+export function headlines({ results }: Report): Report {
+  return {
+    results: results.map((result) => {
+      const { findings } = result;
+      return findings === null
+        ? result
+        : { ...result, findings: { ...findings, rows: headlineRows(findings.rows) } };
+    }),
+  };
+}
+
+const reference = 'the same';
+
+function headlineRows(rows: readonly Row[]): Row[] {
+  let subject = '';
+  return rows.flatMap((row, index) => {
+    const { what } = row;
+    if (!what.startsWith(reference)) subject = what;
+    if (index > 0 && isMet(row) !== false) return [];
+    if (!what.startsWith(reference)) return [row];
+    // `the same: CPU` is of what stands before the colon; `the same` alone is all of it.
+    const rest = what.slice(reference.length);
+    return [{ ...row, what: (rest.startsWith(':') ? subject.replace(/:.*$/, '') : subject) + rest }];
+  });
 }
 
 /** The text with the table between its markers; the placeholder becomes the markers the first time. Null: no place for it. */

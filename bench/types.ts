@@ -53,8 +53,15 @@ export interface Bench {
   run(context: BenchContext): Promise<Findings>;
 }
 
+/** When, how and where a bench ran; what was started together has the same. */
+export interface Making {
+  readonly madeAt: string;
+  readonly isQuick: boolean;
+  readonly machine: Readonly<Record<string, string | number>>;
+}
+
 /** The outcome of one bench in a run. */
-export interface BenchResult {
+export interface BenchResult extends Making {
   readonly name: string;
   readonly title: string;
   readonly tookSeconds: number;
@@ -64,11 +71,8 @@ export interface BenchResult {
   readonly problem: string | null;
 }
 
-/** A whole run, as it is written to JSON. */
+/** Results as they are written to JSON: of one run, or of the last run of each bench. */
 export interface Report {
-  readonly madeAt: string;
-  readonly isQuick: boolean;
-  readonly machine: Readonly<Record<string, string | number>>;
   readonly results: readonly BenchResult[];
 }
 
