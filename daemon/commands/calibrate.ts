@@ -1,10 +1,21 @@
 /** `surfaced calibrate`: finds the ends of the faders while somebody moves them, and keeps them in a file. */
 import type { Readable } from 'node:stream';
-import { type Calibration, readCalibration, writeCalibration } from '../config/calibration.ts';
+import {
+  assertWritable,
+  type Calibration,
+  readCalibration,
+  writeCalibration,
+} from '../config/calibration.ts';
 import { SurfacedError } from '../errors.ts';
 import { type CalibrationResult, Calibrator, type FaderProgress, visitsWanted } from '../hw/calibration.ts';
+import type { RawInput } from '../hw/chips/driver.ts';
+import { partDrivers } from '../hw/chips/table.ts';
+import { isMidi } from '../hw/panels.ts';
+import { createPartsPanel } from '../hw/parts/create.ts';
+import type { Log, LogLevel } from '../log.ts';
 import type { Millis } from '../surface/types.ts';
 import type { Output } from './enroll.ts';
+import { loadDevice } from './load-device.ts';
 
 /** The picture in a terminal is drawn again after so long at the earliest, milliseconds. */
 const redrawMs = 100;
@@ -44,6 +55,42 @@ export interface CalibrateResult {
   readonly isWritten: boolean;
 }
 
+/** What the command line gives. */
+export interface RunCalibrateOptions extends Pick<CalibrateOptions, 'controls' | 'output'> {
+  /** Device file. */
+  readonly config: string;
+}
+
+/**
+ * Opens the panel of a Device file and calibrates its faders; the file is the one that the panel reads.
+ * @throws SurfacedError E_CFG_READ, E_CFG_INVALID, E_USAGE, E_HW_CALIBRATION
+ */
+export async function runCalibrate(
+  { config: deviceFile, controls, output }: RunCalibrateOptions,
+  io: Omit<CalibrateIo, 'watchLevels'>,
+  logFor: (level: LogLevel) => Promise<Log>,
+): Promise<CalibrateResult> {
+  const { panel: config } = await loadDevice(deviceFile);
+  if (isMidi(config))
+    throw new SurfacedError(
+      'E_USAGE',
+      `${deviceFile}: ${config.preset} is on a MIDI port: its faders say where they are and need no calibration`,
+    );
+  const log = await logFor('warn');
+  let onLevel: OnLevel = () => {};
+  const onInputs = (inputs: readonly RawInput[]): void => {
+    for (const input of inputs) if (input.type === 'level') onLevel(input.control, input.value, input.at);
+  };
+  const panel = await createPartsPanel({ config, drivers: partDrivers, log, random: Math.random, onInputs });
+  const faders = panel.spec.controls.filter(({ kind }) => kind === 'fader').map(({ name }) => name);
+  const watchLevels: WatchLevels = async (take) => {
+    onLevel = take;
+    await panel.start(io.signal, () => {});
+    return () => panel.stop();
+  };
+  return calibrate({ file: config.calibration, faders, controls, output }, { ...io, watchLevels });
+}
+
 /**
  * Asks for every fader to be moved from end to end, twice, and writes the file when all have been, or when a line is
  * entered. Faders that were not moved far enough keep what they had; so do those that are not on the panel now.
@@ -53,6 +100,8 @@ export async function calibrate(options: CalibrateOptions, io: CalibrateIo): Pro
   const { file, output } = options;
   const controls = chosen(options);
   const before = await readCalibration(file);
+  // Before anybody moves a fader for nothing.
+  await assertWritable(file);
   const calibrator = new Calibrator(controls);
   io.screen.write(
     `Move ${controls.length === 1 ? 'the fader' : 'every fader'} from one end to the other and back, ${visitsWanted} times, and wait a moment at each end.\nEnter ends it early, Ctrl-C leaves everything as it was.\n\n`,

@@ -30,6 +30,26 @@ export async function runRole(start: () => Promise<Running>): Promise<void> {
   role = await start();
 }
 
+/**
+ * Does one thing and ends with the exit code that it gives. A signal, or a defect, calls it off; a second one, or work that
+ * does not end then, ends at once.
+ */
+export async function runOnce(work: (signal: AbortSignal) => Promise<number>): Promise<never> {
+  const calling = new AbortController();
+  const callOff = (): void => {
+    if (calling.signal.aborted) process.exit(1);
+    setTimeout(() => process.exit(1), stopLimitMs).unref();
+    calling.abort();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, callOff);
+  process.on('uncaughtException', (error) => {
+    report(error);
+    callOff();
+  });
+  const exitCode = await work(calling.signal);
+  process.exit(exitCode);
+}
+
 /** Prints an error with its remedy and ends with its exit code. */
 export function fail(error: unknown): never {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);

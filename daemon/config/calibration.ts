@@ -1,6 +1,6 @@
 /** The file with the ends of the faders: `surfaced calibrate` writes it, the device reads it. */
 import { randomBytes } from 'node:crypto';
-import { open, realpath, rename, unlink } from 'node:fs/promises';
+import { access, constants, open, realpath, rename, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { Composer, LineCounter, stringify } from 'yaml';
 import { z } from 'zod';
@@ -63,6 +63,15 @@ export function parseCalibration(text: string, file: string): Calibration {
   throw broken(faults.join('\n'), error);
 }
 
+/** Looks whether a calibration could be written. @throws SurfacedError E_HW_CALIBRATION */
+export async function assertWritable(file: string): Promise<void> {
+  try {
+    await access(path.dirname(await targetOf(file)), constants.W_OK);
+  } catch (cause) {
+    throw unwritable(file, cause);
+  }
+}
+
 /**
  * Writes a calibration, as a whole or not at all, also when the power goes; anybody may read it.
  * @throws SurfacedError E_HW_CALIBRATION
@@ -74,10 +83,7 @@ export async function writeCalibration(file: string, calibration: Calibration): 
   try {
     await replaceFile(await targetOf(file), text);
   } catch (cause) {
-    throw broken(
-      `${file}: cannot be written (${(cause as NodeJS.ErrnoException).code ?? String(cause)})`,
-      cause,
-    );
+    throw unwritable(file, cause);
   }
 }
 
@@ -103,6 +109,9 @@ const isAbsent = (error: unknown): boolean => (error as NodeJS.ErrnoException | 
 
 const broken = (message: string, cause: unknown): SurfacedError =>
   new SurfacedError('E_HW_CALIBRATION', message, { cause });
+
+const unwritable = (file: string, cause: unknown): SurfacedError =>
+  broken(`${file}: cannot be written (${(cause as NodeJS.ErrnoException).code ?? String(cause)})`, cause);
 
 /** What a link points to, so that it stays a link; the file itself when it is not there yet. */
 async function targetOf(file: string): Promise<string> {

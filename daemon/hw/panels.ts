@@ -51,7 +51,7 @@ export function panelFindings(config: PanelConfig): readonly Finding[] {
  */
 export async function createPanel(config: PanelConfig, dependencies: PanelDependencies): Promise<Panel> {
   const { log, random } = dependencies;
-  if (!isMidi(config)) return createPartsPanel({ config, drivers: partDrivers, log, random });
+  if (!isMidi(config)) return createPartsPanel({ config, drivers: partDrivers, log, random, onInputs: null });
   return new MidiPanel({
     driver: panelDriver(config),
     path: config.port.path,

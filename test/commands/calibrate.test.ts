@@ -194,5 +194,9 @@ t.test('what cannot be done is said before the panel is opened', async (t) => {
   });
   await t.rejects(calibrate(options, io), { code: 'E_HW_CALIBRATION' });
   await t.rejects(calibrate({ ...options, file: `${bench.file}2` }, io), { message: 'no panel' });
+  await t.rejects(calibrate({ ...options, file: path.join(bench.file, '../none/f.yaml') }, io), {
+    code: 'E_HW_CALIBRATION',
+    message: /f\.yaml: cannot be written \(ENOENT\)/,
+  });
   t.equal(bench.input.listenerCount('data'), 0, 'and nothing is read any more');
 });

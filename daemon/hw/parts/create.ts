@@ -3,7 +3,7 @@ import { readCalibration } from '../../config/calibration.ts';
 import type { PartsPanelConfig } from '../../config/panel.ts';
 import { SurfacedError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import type { PartDriver } from '../chips/driver.ts';
+import type { PartDriver, RawInput } from '../chips/driver.ts';
 import { lineOpener } from '../gpio/open.ts';
 import { openI2cBus } from '../i2c/i2c-bus.ts';
 import { defaultTransferTimeoutMs, I2cOwner } from '../i2c/owner.ts';
@@ -19,6 +19,8 @@ export interface CreatePartsPanelOptions {
   readonly log: Log;
   /** 0..1, for jitter. */
   readonly random: () => number;
+  /** Sees readings as the parts make them; null: nobody does. */
+  readonly onInputs: ((inputs: readonly RawInput[]) => void) | null;
 }
 
 /**
@@ -26,7 +28,7 @@ export interface CreatePartsPanelOptions {
  * @throws SurfacedError E_CFG_INVALID with every field that does not fit, E_HW_CALIBRATION
  */
 export async function createPartsPanel(options: CreatePartsPanelOptions): Promise<PartsPanel> {
-  const { config, drivers, log, random } = options;
+  const { config, drivers, log, random, onInputs } = options;
   const { panel: composed, findings } = composePanel(config, drivers);
   if (composed === null) {
     const faults = findings.map(({ path, message }) => `${['panel', ...path].join('.')}: ${message}`);
@@ -50,6 +52,7 @@ export async function createPartsPanel(options: CreatePartsPanelOptions): Promis
       }),
     openLines: lineOpener(config.gpio, log),
     openInput: openSystemInput,
+    onInputs,
     timers: systemTimers,
     now: () => Date.now(),
     random,

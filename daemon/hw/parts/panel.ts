@@ -62,6 +62,8 @@ export interface PartsPanelOptions {
   /** Opens lines on the chip that the config names; a request without a chip is for that one. */
   readonly openLines: OpenLines;
   readonly openInput: OpenInput;
+  /** Sees readings as the parts make them, before the signal stage; null: nobody does. */
+  readonly onInputs: ((inputs: readonly RawInput[]) => void) | null;
   readonly timers: Timers;
   /** The machine's clock, Unix milliseconds. */
   readonly now: () => number;
@@ -220,6 +222,7 @@ export class PartsPanel implements Panel {
 
   #read(part: ComposedPart, inputs: readonly RawInput[]): void {
     if (this.#stopping !== null) return;
+    this.#options.onInputs?.(inputs);
     const turned = part.pads === null ? inputs : inputs.map((input) => turnedInput(part.pads, input));
     this.#report(this.#stage.push(turned, this.#options.timers.monotonic()));
   }

@@ -1,7 +1,7 @@
 /** A panel of parts on simulated buses, in time that stands until it is moved. */
 import { type PartsPanelConfig, panelSchema } from '../../../daemon/config/panel.ts';
 import { SurfacedError } from '../../../daemon/errors.ts';
-import type { PartDriver } from '../../../daemon/hw/chips/driver.ts';
+import type { PartDriver, RawInput } from '../../../daemon/hw/chips/driver.ts';
 import type { LineGroup, LineHandlers, LineRequest } from '../../../daemon/hw/gpio/lines.ts';
 import type { I2cTransport } from '../../../daemon/hw/i2c/bus.ts';
 import { I2cOwner } from '../../../daemon/hw/i2c/owner.ts';
@@ -80,6 +80,8 @@ export class PanelBench {
   /** What opening lines rejects with, until it is null again. */
   linesProblem: Error | null = null;
   readonly events: ControlEvent[] = [];
+  /** Readings before the signal stage. */
+  readonly inputs: RawInput[] = [];
   readonly panel: PartsPanel;
   readonly composed: ComposedPanel;
   readonly #abort = new AbortController();
@@ -112,6 +114,7 @@ export class PanelBench {
         return line;
       },
       openInput: () => Promise.reject(new SurfacedError('E_HW_INPUT', 'no input devices on this bench')),
+      onInputs: (inputs) => this.inputs.push(...inputs),
       timers,
       now: () => this.now,
       random: () => 1,
