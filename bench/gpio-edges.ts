@@ -108,6 +108,27 @@ export function edgeRows(turns: readonly KnobTurn[]): Row[] {
   ];
 }
 
+/** What is behind the rows: each rate and reader, nobody reading included, which is what turning the knob alone takes. */
+function edgeDetails(turns: readonly KnobTurn[]) {
+  const kinds = [...new Set(turns.map(({ ratePerSecond, via }) => `${ratePerSecond} ${via}`))];
+  return kinds.map((kind) => {
+    const some = turns.filter(({ ratePerSecond, via }) => `${ratePerSecond} ${via}` === kind);
+    const perEdge = (value: (turn: KnobTurn) => number) =>
+      median(some.map((turn) => value(turn) / turn.turned));
+    const isRead = some[0]?.via !== null;
+    return {
+      ratePerSecond: some[0]?.ratePerSecond,
+      via: some[0]?.via,
+      reachedPerSecond: median(some.map(({ reachedPerSecond }) => reachedPerSecond)),
+      worstLateMs: Math.max(...some.map(({ worstLateMs }) => worstLateMs)),
+      machineUsPerEdge: perEdge(({ machineUs }) => machineUs),
+      processUsPerEdge: isRead ? perEdge(({ reading }) => reading?.cpuUs ?? 0) : null,
+      handedOutPercent: isRead ? 100 * perEdge(({ reading }) => reading?.edges ?? 0) : null,
+      lostPercent: isRead ? byRound(some, lostPercent) : null,
+    };
+  });
+}
+
 async function run(context: BenchContext): Promise<Findings> {
   const input: EdgeInput = {
     interfaces: [ours, ...peers.map(({ via }) => via)],
@@ -116,7 +137,10 @@ async function run(context: BenchContext): Promise<Findings> {
   };
   const file = 'bench/parts/edge-rounds.ts';
   const turns = await runInRig<KnobTurn[]>(context, { file, input, timeoutMs });
-  return { rows: edgeRows(turns), details: { seconds: input.seconds, turns } };
+  return {
+    rows: edgeRows(turns),
+    details: { seconds: input.seconds, rounds: input.rounds, readings: edgeDetails(turns) },
+  };
 }
 
 export const gpioEdges: Bench = {

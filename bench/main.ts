@@ -14,7 +14,7 @@ import { midiToPut } from './midi-to-put.ts';
 import { podToLight } from './pod-to-light.ts';
 import { mergedResults, readReport, writeReport } from './saved.ts';
 import { headlines, markdownTable, withTable } from './table.ts';
-import type { Bench, BenchResult, Making, Report } from './types.ts';
+import type { Bench, BenchResult, Making } from './types.ts';
 import { watchMemory } from './watch-memory.ts';
 
 const benches: readonly Bench[] = [

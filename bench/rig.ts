@@ -1,12 +1,18 @@
 /** Benches on real kernel interfaces: a part that runs in the virtual rig, a Linux kernel with the panel's devices. */
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { resultMark } from './parts/in-rig.ts';
 import { endProcess, startProgram } from './processes.ts';
 import type { BenchContext } from './types.ts';
 
 /** What the rig needs of this machine to boot; the rest is for the kernel's build, which looks for it itself. */
 export const rigNeeds: readonly string[] = ['dtc', 'setpriv', 'ip'];
+
+/** The program, when the bench runs as compiled code: from source it takes seconds to start in the rig. */
+const compiledMain = import.meta.url.endsWith('.ts')
+  ? ''
+  : fileURLToPath(new URL('../daemon/main.js', import.meta.url));
 
 /** One boot of the rig. */
 export interface RigRun {
@@ -33,6 +39,7 @@ export async function runInRig<Result>(
     file,
     String(timeoutMs),
     JSON.stringify(input),
+    compiledMain,
   ]);
   context.defer(() => endProcess(child));
   child.stderr?.pipe(process.stderr, { end: false });
