@@ -26,14 +26,17 @@ export interface Wants {
   readonly port: Extract<PanelConfig, { readonly port: unknown }>['port'] | null;
 }
 
-/** Reads what the panel of a config wants; entries that cannot be read are left out, as the config's own check names them. */
+/**
+ * Reads what the panel of a config wants. Entries that are wrong are left out: the config's own check names them, and a
+ * part at an address that it cannot have would ask a stranger.
+ */
 export function wantsOf(panel: PanelConfig, drivers: readonly PartDriver[]): Wants {
   if (isMidi(panel)) return { parts: [], gpio: { via: 'character-device', chip: null }, port: panel.port };
   const { gpio, preset } = panel;
   const entries = panel.parts ?? partsPresets[preset].parts.map((part) => partBaseSchema.parse(part));
   const parts = entries.flatMap((one, index): WantedPart[] => {
-    const { entry } = readEntry(one, index, drivers);
-    if (entry === null) return [];
+    const { entry, findings } = readEntry(one, index, drivers);
+    if (entry === null || findings.length > 0) return [];
     const { driver, wiring, needs, spec, base } = entry;
     const place = wiring === null ? `parts.${index}` : `${hex(wiring.address)} on bus ${wiring.bus}`;
     return [

@@ -58,6 +58,14 @@ t.test('a part that does not answer, and where it may be instead', async (t) => 
   t.match(checkOf(other, 'is31fl3741 at 0x30 on bus 1').remedy, /address jumpers\.$/);
 });
 
+t.test('a part at an address that it cannot have is not asked there', async (t) => {
+  const made = desk(t);
+  made.sim.plug(0x2f, new Is31fl3741Model(0x30));
+  const look = await lookAtI2c(made.context(panel({ part: 'is31fl3741', address: 0x2f }, faders)));
+  t.notOk(look.checks.some(({ name }) => name.startsWith('is31fl3741')));
+  t.match(checkOf(look, 'bus 1').found, /0x2F \(not in the config: neotrellis\)/, 'nor is it hidden');
+});
+
 t.test('two that share an address: what is there is not what the config says', async (t) => {
   const made = desk(t);
   made.sim.plug(0x48, new Ads7830Model(Math.random));
