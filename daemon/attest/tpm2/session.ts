@@ -30,8 +30,6 @@ export interface SessionParts {
   readonly handle: number;
   readonly kind: 'hmac' | 'policy';
   readonly hash: number;
-  /** Whether parameters can be encrypted. */
-  readonly hasCipher: boolean;
   readonly nonceCaller: Uint8Array;
   readonly nonceTPM: Uint8Array;
   readonly salt: Uint8Array;
@@ -52,7 +50,6 @@ export class Session {
   readonly handle: number;
   readonly kind: 'hmac' | 'policy';
   readonly hash: number;
-  readonly hasCipher: boolean;
   /** A policy that demands the authorization value (PolicyAuthValue) was said. */
   isAuthValueNeeded = false;
   /** The TPM ends the session after the next command when this is false. */
@@ -66,11 +63,10 @@ export class Session {
   readonly #sessionKey: Uint8Array;
   readonly #bind: Entity | null;
 
-  constructor({ handle, kind, hash, hasCipher, nonceCaller, nonceTPM, salt, bind }: SessionParts) {
+  constructor({ handle, kind, hash, nonceCaller, nonceTPM, salt, bind }: SessionParts) {
     this.handle = handle;
     this.kind = kind;
     this.hash = hash;
-    this.hasCipher = hasCipher;
     this.#nonceCaller = nonceCaller;
     this.#nonceTPM = nonceTPM;
     this.#bind = bind;
