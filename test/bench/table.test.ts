@@ -86,6 +86,6 @@ t.test('medians and ratios are those of the rounds', async (t) => {
   t.equal(quantile([1, 2], 0.5), 1.5);
   t.match(compare([1, 2, 30], [10, 10, 10]), { ours: 2, theirs: 10, ratio: 0.2 });
   t.match(compare([1, 4], [1, 2]), { ratio: 1.5, ratioLow: 1.25, ratioHigh: 1.75 });
-  t.match(compare([0, 0, 0], [0, 2, 0]), { ours: 0, theirs: 0, ratio: 0 }, 'nothing beside nothing');
+  t.match(compare([0, 0, 0], [0, 0, 2]), { ours: 0, theirs: 0, ratio: 0 }, 'nothing beside nothing');
   t.match(compare([0], [0]), { ratio: Number.NaN });
 });
