@@ -1,4 +1,5 @@
 import { SurfacedError } from '../../errors.ts';
+import { afterAwake } from './awake.ts';
 import type { I2cBytes, I2cDevice, Priority } from './bus.ts';
 import { type BusCounters, type DeviceCounters, DeviceLedger } from './counters.ts';
 import { BusKeeper, type BusKeeperOptions, type BusState } from './keeper.ts';
@@ -135,7 +136,7 @@ export class I2cOwner {
     if (transfer === null) return;
     this.#running = transfer;
     const { timers, transferTimeoutMs } = this.#options;
-    const cancelTimeout = timers.after(transferTimeoutMs, () => this.#timeOut(transfer));
+    const cancelTimeout = afterAwake(timers, transferTimeoutMs, () => this.#timeOut(transfer));
     const beganAt = timers.monotonic();
     // What ends after its time was over has had its answer already.
     const end = (answer: () => void) => {
