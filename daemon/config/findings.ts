@@ -70,19 +70,24 @@ export function nearest(word: string, known: readonly string[]): string | null {
 
 interface SchemaNode {
   readonly properties?: Readonly<Record<string, SchemaNode>>;
+  /** What all entries of a map with names of one's own are. */
+  readonly additionalProperties?: SchemaNode | boolean;
   readonly items?: SchemaNode;
   readonly oneOf?: readonly SchemaNode[];
+  readonly anyOf?: readonly SchemaNode[];
 }
 
 /** Names of the fields that a schema has at a path; those of all variants together. */
 function knownFields(schema: SchemaNode, path: readonly (string | number)[]): string[] {
   let nodes = [schema];
-  const variants = (node: SchemaNode): readonly SchemaNode[] => node.oneOf ?? [node];
+  const variants = (node: SchemaNode): readonly SchemaNode[] => node.oneOf ?? node.anyOf ?? [node];
   for (const part of path) {
     nodes = nodes
       .flatMap(variants)
-      .map((node) => (typeof part === 'number' ? node.items : node.properties?.[part]))
-      .filter((node) => node !== undefined);
+      .map((node) =>
+        typeof part === 'number' ? node.items : (node.properties?.[part] ?? node.additionalProperties),
+      )
+      .filter((node) => typeof node === 'object');
   }
   return [...new Set(nodes.flatMap(variants).flatMap((node) => Object.keys(node.properties ?? {})))];
 }

@@ -41,7 +41,10 @@ t.test('what is wrong is named, with the file and the field', async (t) => {
     `${head}faders: { f: { low: 0.4, high: 0.5 } }`,
     /faders\.f: expected at least 0\.2 between low and high/,
   );
-  wrong(`${head}faders: { f: { low: 0, high: 1, mid: 0.5 } }`, /faders\.f\.mid: unknown field/);
+  wrong(
+    `${head}faders: { f: { low: 0, high: 1, mid: 0.5 } }`,
+    /faders\.f\.mid: unknown field; known here: low, high$/,
+  );
   wrong(`${head}faders: { f: { low: 0 } }`, /faders\.f\.high: expected number, got nothing/);
   wrong(`${head}faders: { 'F 1': { low: 0, high: 1 } }`, /faders\.F 1: /);
   wrong(`${head}faders: []`, /faders: expected/);
