@@ -16,3 +16,8 @@ export function banksOf(
   const numbers = [...new Set(channels.map(({ binding }) => binding.bank))].sort((a, b) => a - b);
   return numbers.map((bank) => sorted.filter(({ binding }) => binding.bank === bank));
 }
+
+/** The channels of a bank by their controls; of several on one control the first has it. */
+export function byControlOf(channels: readonly Channel[]): ReadonlyMap<string, Channel> {
+  return new Map(channels.toReversed().map((channel) => [channel.binding.control, channel]));
+}

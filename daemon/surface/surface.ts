@@ -3,7 +3,7 @@
  * I/O and no clock of its own. What it may never do is in ARCHITECTURE.md, rules 1 to 6.
  */
 import { Arming, type ArmRequest } from './arming.ts';
-import { banksOf } from './banks.ts';
+import { banksOf, byControlOf } from './banks.ts';
 import { Channel, type Due, type Mode } from './channel.ts';
 import { Lock } from './lock.ts';
 import { Presses } from './press.ts';
@@ -12,7 +12,6 @@ import { earliest } from './timers.ts';
 import type {
   Ack,
   Binding,
-  ControlEvent,
   ControlSpec,
   Fault,
   Frame,
@@ -23,6 +22,7 @@ import type {
   SurfaceInput,
 } from './types.ts';
 import { UndoHistory } from './undo.ts';
+import { type ControlReading, Use } from './use.ts';
 import { View } from './view.ts';
 
 /** How a surface behaves as a whole. */
@@ -37,9 +37,6 @@ export interface SurfaceOptions {
   readonly lockAfterIdleMs: number;
 }
 
-/** A position that moved by less is noise, not use. */
-const useTravel = 0.01;
-
 /** One surface: all that lies between its controls and the wire. */
 export class Surface {
   readonly #panel: PanelSpec;
@@ -51,7 +48,7 @@ export class Surface {
   readonly #history = new UndoHistory();
   readonly #presses = new Presses();
   readonly #touched = new Set<string>();
-  readonly #usedAtPosition = new Map<string, number>();
+  readonly #use: Use;
   #channels = new Map<number, Channel>();
   #banks: readonly (readonly Channel[])[] = [];
   #bank = 0;
@@ -69,6 +66,7 @@ export class Surface {
     this.#panel = panel;
     this.#options = options;
     this.#controls = new Map(panel.controls.map((control) => [control.name, control]));
+    this.#use = new Use(this.#controls);
     this.#lock = new Lock(options.isLockedAtStart, options.lockAfterIdleMs);
     this.#view = new View(panel);
   }
@@ -257,14 +255,13 @@ export class Surface {
   }
 
   #bind(bindings: readonly Binding[], at: Millis): void {
-    const times = { settleMs: this.#options.settleMs, longestMoveMs: this.#options.longestMoveMs };
     const before = this.#channels;
     const shownBank = this.#shown[0]?.binding.bank ?? 0;
     this.#arming.close();
     this.#channels = new Map();
     for (const binding of bindings) {
       if (this.#channels.has(binding.slot)) continue;
-      const channel = new Channel(binding, this.#controls.get(binding.control) ?? null, times);
+      const channel = new Channel(binding, this.#controls.get(binding.control) ?? null, this.#options);
       const old = before.get(binding.slot);
       if (old !== undefined) channel.inherit(old, at);
       channel.forget(this.#isTouched(channel), at);
@@ -279,12 +276,12 @@ export class Surface {
 
   // ---------------------------------------------------------------- from the panel
 
-  #read(event: Exclude<ControlEvent, { type: 'reset' | 'missing' }>, at: Millis): void {
+  #read(event: ControlReading, at: Millis): void {
     if (event.type === 'touch') {
       if (event.isTouched) this.#touched.add(event.control);
       else this.#touched.delete(event.control);
     }
-    if (this.#isUse(event)) this.#lock.use(at);
+    if (this.#use.isUse(event, this.#touched)) this.#lock.use(at);
     if ((event.type === 'press' || event.type === 'release') && this.#readRole(event, at)) return;
     const channel = this.#byControl.get(event.control);
     if (channel === undefined) return;
@@ -374,10 +371,7 @@ export class Surface {
 
   #showBank(index: number, at: Millis): void {
     this.#bank = index;
-    const byControl = new Map<string, Channel>();
-    for (const channel of this.#shown)
-      if (!byControl.has(channel.binding.control)) byControl.set(channel.binding.control, channel);
-    this.#byControl = byControl;
+    this.#byControl = byControlOf(this.#shown);
     this.#forgetAll(at);
   }
 
@@ -399,15 +393,5 @@ export class Surface {
 
   #isTouched(channel: Channel): boolean {
     return this.#touched.has(channel.binding.control);
-  }
-
-  /** Whether a person did this; noise and motors do not keep a surface unlocked. */
-  #isUse(event: Exclude<ControlEvent, { type: 'reset' | 'missing' }>): boolean {
-    if (event.type !== 'position') return true;
-    if (this.#controls.get(event.control)?.hasMotor === true) return this.#touched.has(event.control);
-    const before = this.#usedAtPosition.get(event.control);
-    if (before !== undefined && Math.abs(before - event.value) < useTravel) return false;
-    this.#usedAtPosition.set(event.control, event.value);
-    return before !== undefined;
   }
 }
