@@ -91,6 +91,16 @@ const timeOfDay = z.string().regex(/^(?:[01]\d|2[0-3]):[0-5]\d$/, 'a time of day
 const common = {
   roles,
   brightness: brightness.default(0.6).describe('Brightness of the lights, 0.05 to 1; never exceeded.'),
+  night: z
+    .strictObject({
+      from: timeOfDay.describe('Local time at which the night begins.'),
+      to: timeOfDay.describe('Local time at which it ends.'),
+      brightness: z.number().min(0).max(1).default(0.1).describe('Brightness at night; 0 is dark.'),
+    })
+    .optional()
+    .describe(
+      'Dims the lights at night; left out: no night. A clock that is not set knows no night. Not on MIDI panels whose lights are only on or off.',
+    ),
 };
 
 /** Header line of the Pi, by its BCM number. */
@@ -112,7 +122,7 @@ export const partBaseSchema = z.strictObject({
   interrupt: headerLine
     .optional()
     .describe(
-      'GPIO line (BCM number) that the interrupt output of the part is wired to; left out: it is polled.',
+      'GPIO line (BCM number) that the interrupt output of the part is wired to; parts whose outputs are open drain may share one. Left out: it is polled.',
     ),
   at: z
     .tuple([z.int().min(0).max(255), z.int().min(0).max(255)])
@@ -183,14 +193,6 @@ export const panelSchema = z.discriminatedUnion('preset', [
         .max(16)
         .default([])
         .describe('Buttons that count as one more button when they are pressed together.'),
-      night: z
-        .strictObject({
-          from: timeOfDay.describe('Local time at which the night begins.'),
-          to: timeOfDay.describe('Local time at which it ends.'),
-          brightness: z.number().min(0).max(1).default(0.1).describe('Brightness at night; 0 is dark.'),
-        })
-        .optional()
-        .describe('Dims the lights at night; left out: no night. A clock that is not set knows no night.'),
       calibration: z
         .string()
         .min(1)

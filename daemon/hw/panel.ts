@@ -37,6 +37,8 @@ export interface MidiPanelOptions {
   /** Path of the port. */
   readonly path: string;
   readonly openPort: OpenPort;
+  /** How often the newest frame is looked at again, for a driver whose brightness changes, milliseconds; null: never. */
+  readonly redrawMs: number | null;
   readonly log: Log;
   /** 0..1, for the jitter of the back-off. */
   readonly random: () => number;
@@ -66,6 +68,7 @@ export class MidiPanel implements Panel {
   #problem: string | null = null;
   #failures = 0;
   #cancelRetry = () => {};
+  #cancelRedraw = () => {};
   #latest: Frame | null = null;
   #cancelFrame: (() => void) | null = null;
   #nextFrameAt = 0;
@@ -84,6 +87,7 @@ export class MidiPanel implements Panel {
     this.#emit = emit;
     if (signal.aborted) return;
     signal.addEventListener('abort', () => void this.stop(), { once: true });
+    this.#redrawLater();
     await this.#open();
   }
 
@@ -99,6 +103,7 @@ export class MidiPanel implements Panel {
 
   async #stop(): Promise<void> {
     this.#cancelRetry();
+    this.#cancelRedraw();
     this.#cancelFrame?.();
     await this.#opening;
     const connection = this.#connection;
@@ -217,6 +222,15 @@ export class MidiPanel implements Panel {
     const { bytesPerSecond } = connection.port;
     const lineMs = bytesPerSecond === null ? 0 : (bytes.length * 1000) / bytesPerSecond;
     this.#nextFrameAt = now + Math.max(frameIntervalMs, lineMs);
+  }
+
+  #redrawLater(): void {
+    const { redrawMs, timers } = this.#options;
+    if (redrawMs === null || this.#stopping !== null) return;
+    this.#cancelRedraw = timers.after(redrawMs, () => {
+      this.#pump();
+      this.#redrawLater();
+    });
   }
 
   #pumpAfter(delayMs: number): void {

@@ -3,6 +3,7 @@ import type { MidiPanelConfig, PanelConfig } from '../config/panel.ts';
 import { SurfacedError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Panel, Roles } from '../surface/types.ts';
+import { brightnessAt, nightCheckMs } from './brightness.ts';
 import { partDrivers } from './chips/table.ts';
 import { MidiPanel, systemTimers } from './panel.ts';
 import type { PanelDriver } from './panels/driver.ts';
@@ -18,13 +19,19 @@ import type { OpenPort } from './ports/port.ts';
 
 /** All MIDI panels, by the preset that names them in a config. */
 const drivers: Record<MidiPanelConfig['preset'], (config: MidiPanelConfig) => PanelDriver> = {
-  'launchpad-mini-mk3': ({ brightness }) => launchpad({ model: 'launchpad-mini-mk3', brightness }),
-  'launchpad-x': ({ brightness }) => launchpad({ model: 'launchpad-x', brightness }),
+  'launchpad-mini-mk3': (config) =>
+    launchpad({ model: 'launchpad-mini-mk3', brightness: brightnessOf(config) }),
+  'launchpad-x': (config) => launchpad({ model: 'launchpad-x', brightness: brightnessOf(config) }),
   nanokontrol2: () => nanokontrol2,
   'mackie-control': () => mackieControl,
   'x-touch-mini': () => xTouchMini,
   'generic-midi': ({ controls }) => genericMidi(controls ?? []),
 };
+
+const brightnessOf =
+  ({ brightness, night }: MidiPanelConfig) =>
+  () =>
+    brightnessAt(brightness, night ?? null, Date.now());
 
 /** What a panel needs beside its config. */
 export interface PanelDependencies {
@@ -56,6 +63,7 @@ export async function createPanel(config: PanelConfig, dependencies: PanelDepend
     driver: panelDriver(config),
     path: config.port.path,
     openPort: dependencies.openPort ?? portOpener(config.port),
+    redrawMs: config.night === undefined ? null : nightCheckMs,
     log,
     random,
     timers: systemTimers,
@@ -73,7 +81,7 @@ export function panelDriver(config: MidiPanelConfig): PanelDriver {
     throw new SurfacedError('E_CFG_INVALID', faults.join('; '));
   }
   const driver = drivers[config.preset](config);
-  return { spec: { ...driver.spec, roles: rolesOf(config, driver) }, open: () => driver.open() };
+  return { ...driver, spec: { ...driver.spec, roles: rolesOf(config, driver) } };
 }
 
 function rolesOf({ roles }: MidiPanelConfig, driver: PanelDriver): Roles {
@@ -87,7 +95,11 @@ function midiFindings(config: MidiPanelConfig): Finding[] {
   const roleFindings = Object.entries(rolesOf(config, driver))
     .filter(([, name]) => !names.has(name))
     .map(([role, name]) => finding(['roles', role], `the panel has no control ${name}`));
-  return [...mapFindings(config), ...roleFindings];
+  const nightFindings =
+    config.night === undefined || driver.isDimmable
+      ? []
+      : [finding(['night'], `the lights of ${config.preset} are only on or off: a night cannot dim them`)];
+  return [...mapFindings(config), ...roleFindings, ...nightFindings];
 }
 
 function mapFindings({ preset, controls }: MidiPanelConfig): Finding[] {

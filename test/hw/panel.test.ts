@@ -11,7 +11,7 @@ import type { ControlEvent, Rgb } from '../../daemon/surface/types.ts';
 import { frameOf } from './panels/frames.ts';
 import { noSocat, SocatDevice } from './ports/socat.ts';
 
-const driver = launchpad({ model: 'launchpad-mini-mk3', brightness: 1 });
+const driver = launchpad({ model: 'launchpad-mini-mk3', brightness: () => 1 });
 const enter = 'f0002029020d0e01f7';
 const leave = 'f0002029020d0e00f7';
 /** The first frame after opening: all 81 lights. */
@@ -78,7 +78,7 @@ class PortDouble implements Port {
 }
 
 /** A panel on doubles of ports; `fail` says what the next openings reject with. */
-function bench(options: { driver: PanelDriver; bytesPerSecond: number | null }) {
+function bench(options: { driver: PanelDriver; bytesPerSecond: number | null; redrawMs?: number }) {
   const timers = new ManualTimers();
   const ports: PortDouble[] = [];
   const failures: Error[] = [];
@@ -93,6 +93,7 @@ function bench(options: { driver: PanelDriver; bytesPerSecond: number | null }) 
       ports.push(port);
       return port;
     },
+    redrawMs: options.redrawMs ?? null,
     log: silentLog,
     random: () => 1,
     timers,
@@ -261,6 +262,21 @@ t.test('stop leaves it dark and in its own mode, and nothing running', async (t)
   await timers.pass(5000);
   t.equal(events.length, count);
   t.equal(ports.length, 1);
+});
+
+t.test('a brightness that changes is shown without a new frame', async (t) => {
+  let brightness = 1;
+  const dimmed = launchpad({ model: 'launchpad-mini-mk3', brightness: () => brightness });
+  const { panel, timers, ports, start } = bench({ driver: dimmed, bytesPerSecond: null, redrawMs: 30_000 });
+  panel.show(pad(0, red));
+  await start();
+  await timers.pass(100_000);
+  t.equal(ports[0]?.written.length, 2, 'nothing is sent while it stays');
+  brightness = 0.5;
+  await timers.pass(30_000);
+  t.match(ports[0]?.written.at(-1), '0351400000');
+  await panel.stop();
+  t.same(timers.delays, []);
 });
 
 t.test('stop while it is away, while it settles, and before it starts', async (t) => {

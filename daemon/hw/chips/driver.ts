@@ -12,7 +12,10 @@ import type { OpenInput } from '../input/device.ts';
 export type RawInput =
   /** A fader: part of the full scale, 0..1, as converted; noise and bad ends included. */
   | { readonly type: 'level'; readonly control: string; readonly value: number; readonly at: Millis }
-  /** A switch as it is, bounces included; `index` is the pad in a row of pads. */
+  /**
+   * A switch as it is, bounces included; `index` is the pad in a row of pads. Every switch is told once after `open`,
+   * changed or not: the first reading says how it stands, and only what follows can be a press.
+   */
   | {
       readonly type: 'switch';
       readonly control: string;
@@ -79,7 +82,10 @@ export interface PartIo {
   readonly openInput: OpenInput;
 }
 
-/** One opening of a part: knows what the part shows, so that only changes are sent. */
+/**
+ * One opening of a part: knows what the part shows, so that only changes are sent. A part is asked one thing at a time:
+ * `poll` and `show` never run together. `close` waits for what is under way, but not for ever: pauses end at once then.
+ */
 export interface PartSession {
   /**
    * Reads the inputs and reports them: every `pollMs`, and at once when the part's interrupt line fires. Never called
@@ -90,7 +96,10 @@ export interface PartSession {
   readonly pollMs: number;
   /** The same when an interrupt line is wired: a safety net only. */
   readonly pollWithInterruptMs: number;
-  /** Turns what the part shows into the picture; sends nothing when it already is. Null: it shows nothing. */
+  /**
+   * Turns what the part shows into the picture; sends nothing when it already is. One that rejects is called again with
+   * the newest picture, and must take what the part shows for unknown. Null: it shows nothing.
+   */
   readonly show: ((picture: PartPicture) => Promise<void>) | null;
   /** Makes the part dark and gives back what it holds; the part may be gone. Never rejects. */
   close(): Promise<void>;

@@ -31,7 +31,8 @@ export interface LineHandlers {
   readonly onEdges: (edges: readonly LineEdge[]) => void;
   /**
    * Edges were lost (a gap in the kernel's sequence numbers). `levels` are the levels now, in the order of the request:
-   * who counts starts over from them, and counts nothing for what was missed.
+   * who counts starts over from them, and counts nothing for what was missed. `lostCount`: all edges that were lost and
+   * not told of before.
    */
   readonly onMissed: (levels: readonly boolean[], lostCount: number) => void;
   /** The chip went away. Called at most once, and not after `close`. */

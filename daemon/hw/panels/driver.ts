@@ -38,6 +38,8 @@ export interface PanelSession {
 /** A kind of panel: what it has, and how to begin to talk to one. */
 export interface PanelDriver {
   readonly spec: PanelSpec;
+  /** Its lights have levels, so that a night can dim them; otherwise they are on or off. */
+  readonly isDimmable: boolean;
   /** Begins anew: the device's lights and modes are unknown. */
   open(): PanelSession;
 }

@@ -5,7 +5,7 @@ import { type Address, type PanelTable, specOf, type TableControl, TableSession 
 /** Any MIDI controller, from the map in its config: `panel.controls`. */
 export function genericMidi(controls: readonly MidiControl[]): PanelDriver {
   const table: PanelTable = { model: 'generic-midi', controls: controls.map(tableControl), roles: {} };
-  return { spec: specOf(table), open: () => new TableSession(table) };
+  return { spec: specOf(table), isDimmable: false, open: () => new TableSession(table) };
 }
 
 function tableControl(control: MidiControl): TableControl {

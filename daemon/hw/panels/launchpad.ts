@@ -62,8 +62,8 @@ const ledIndices: readonly number[] = [
 /** What a Launchpad driver is made with. */
 export interface LaunchpadOptions {
   readonly model: LaunchpadModel;
-  /** 0.05 to 1, for all lights. */
-  readonly brightness: number;
+  /** 0 to 1, for all lights; asked at each frame. */
+  readonly brightness: () => number;
 }
 
 /** A Launchpad Mini MK3 or X as a panel. */
@@ -80,14 +80,14 @@ export function launchpad(options: LaunchpadOptions): PanelDriver {
     matrix: { width: size, height: size },
     roles,
   };
-  return { spec, open: () => new LaunchpadSession(options) };
+  return { spec, isDimmable: true, open: () => new LaunchpadSession(options) };
 }
 
 class LaunchpadSession implements PanelSession {
   /** The device loses light messages that come within a few milliseconds of a change of mode. */
   readonly settleMs = 10;
   readonly #deviceId: number;
-  readonly #brightness: number;
+  readonly #brightness: () => number;
   /** Colour that each light shows, packed; absent: unknown. */
   readonly #shown = new Map<number, number>();
   #isModifierHeld = false;
@@ -157,10 +157,9 @@ class LaunchpadSession implements PanelSession {
 
   /** All changed lights in one SysEx: `03 {03 index red green blue}...`, colours in seven bits. */
   #show(colourOf: (index: number) => Rgb): Bytes {
+    const brightness = this.#brightness();
     const changes = ledIndices.flatMap((index) => {
-      const [red, green, blue] = colourOf(index).map((part) =>
-        Math.round((part * this.#brightness * 127) / 255),
-      );
+      const [red, green, blue] = colourOf(index).map((part) => Math.round((part * brightness * 127) / 255));
       const packed = ((red ?? 0) << 14) | ((green ?? 0) << 7) | (blue ?? 0);
       if (this.#shown.get(index) === packed) return [];
       this.#shown.set(index, packed);

@@ -89,7 +89,11 @@ const table: PanelTable = {
 };
 
 /** A panel that speaks the Mackie Control protocol. */
-export const mackieControl: PanelDriver = { spec: specOf(table), open: () => new MackieControlSession() };
+export const mackieControl: PanelDriver = {
+  spec: specOf(table),
+  isDimmable: false,
+  open: () => new MackieControlSession(),
+};
 
 class MackieControlSession implements PanelSession {
   /** No handshake: devices in this mode take messages at once. */

@@ -64,7 +64,11 @@ const table: PanelTable = {
 };
 
 /** A Korg nanoKONTROL2 as a panel. */
-export const nanokontrol2: PanelDriver = { spec: specOf(table), open: () => new NanoKontrol2Session() };
+export const nanokontrol2: PanelDriver = {
+  spec: specOf(table),
+  isDimmable: false,
+  open: () => new NanoKontrol2Session(),
+};
 
 const inquiry = sysex([0x7e, 0x7f, 0x06, 0x01]);
 const dumpPrefix = [0x7f, 0x7f, 0x02, 0x03, 0x05, 0x40];

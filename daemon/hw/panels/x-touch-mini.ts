@@ -74,4 +74,8 @@ class XTouchMiniSession implements PanelSession {
 }
 
 /** A Behringer X-Touch Mini as a panel. */
-export const xTouchMini: PanelDriver = { spec: specOf(table), open: () => new XTouchMiniSession() };
+export const xTouchMini: PanelDriver = {
+  spec: specOf(table),
+  isDimmable: false,
+  open: () => new XTouchMiniSession(),
+};

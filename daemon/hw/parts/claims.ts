@@ -52,9 +52,10 @@ export function addressClashes(claimants: readonly Claimant[]): Finding[] {
   return findings;
 }
 
-/** Something that only one can have. */
+/** Something that only one can have, but for interrupt outputs, which may share a line. */
 interface Claim {
   readonly what: string;
+  readonly isInterrupt: boolean;
   readonly by: string;
   readonly path: readonly (string | number)[];
 }
@@ -62,15 +63,19 @@ interface Claim {
 function claimsOf({ index, driver, interrupt, needs }: Claimant): Claim[] {
   const by = `${driver.part} (parts.${index})`;
   const path = ['parts', index];
-  const claims = needs.lines.map((line): Claim => ({ what: `GPIO line ${line}`, by, path }));
+  const claims = needs.lines.map(
+    (line): Claim => ({ what: `GPIO line ${line}`, isInterrupt: false, by, path }),
+  );
   if (interrupt !== null)
     claims.push({
       what: `GPIO line ${interrupt}`,
+      isInterrupt: true,
       by: `the interrupt of ${by}`,
       path: [...path, 'interrupt'],
     });
-  for (const input of needs.inputs) claims.push({ what: `input device ${input}`, by, path });
-  for (const file of needs.files) claims.push({ what: file, by, path });
+  for (const input of needs.inputs)
+    claims.push({ what: `input device ${input}`, isInterrupt: false, by, path });
+  for (const file of needs.files) claims.push({ what: file, isInterrupt: false, by, path });
   return claims;
 }
 
@@ -80,15 +85,17 @@ function claimsOf({ index, driver, interrupt, needs }: Claimant): Claim[] {
  */
 export function claimClashes(claimants: readonly Claimant[], isHeader: boolean): Finding[] {
   const buses = new Set(claimants.flatMap(({ wiring }) => (wiring === null ? [] : [wiring.bus])));
-  const holders = new Map<string, string>();
+  const holders = new Map<string, Pick<Claim, 'by' | 'isInterrupt'>>();
   for (const bus of isHeader ? buses : [])
-    for (const line of busLines.get(bus) ?? []) holders.set(`GPIO line ${line}`, `I2C bus ${bus}`);
-  return claimants.flatMap(claimsOf).flatMap(({ what, by, path }) => {
+    for (const line of busLines.get(bus) ?? [])
+      holders.set(`GPIO line ${line}`, { by: `I2C bus ${bus}`, isInterrupt: false });
+  return claimants.flatMap(claimsOf).flatMap(({ what, by, path, isInterrupt }) => {
     const holder = holders.get(what);
     if (holder === undefined) {
-      holders.set(what, by);
+      holders.set(what, { by, isInterrupt });
       return [];
     }
-    return [finding(path, `${what} is wanted by ${by} and by ${holder}`)];
+    if (isInterrupt && holder.isInterrupt) return [];
+    return [finding(path, `${what} is wanted by ${by} and by ${holder.by}`)];
   });
 }

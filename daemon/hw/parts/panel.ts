@@ -6,16 +6,18 @@ import type { Calibration } from '../../config/calibration.ts';
 import { SurfacedError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { ControlEvent, Frame, Panel, PanelSpec, PanelState } from '../../surface/types.ts';
+import { brightnessAt, type Night, nightCheckMs } from '../brightness.ts';
 import type { PartDriver, RawInput } from '../chips/driver.ts';
 import type { OpenLines } from '../gpio/lines.ts';
 import type { I2cDevice } from '../i2c/bus.ts';
+import { defaultTransferTimeoutMs } from '../i2c/owner.ts';
 import type { OpenInput } from '../input/device.ts';
 import type { Timers } from '../panel.ts';
 import { deferredControls } from '../signal/button.ts';
 import { SignalStage } from '../signal/stage.ts';
 import { othersAt } from './addresses.ts';
-import { brightnessAt, type Night } from './brightness.ts';
 import type { ComposedPanel, ComposedPart } from './compose.ts';
+import { InterruptLines } from './interrupts.ts';
 import { nameOutside, throughJoystick } from './joystick.ts';
 import { turnedInput } from './pad-grid.ts';
 import { PartKeeper } from './part-keeper.ts';
@@ -23,11 +25,13 @@ import { endsWithin } from './part-time.ts';
 import { pictureOf } from './picture.ts';
 import { type Missing, problemOf } from './problems.ts';
 
-/** How often the clock is looked at for the night; it may jump when a Pi without a battery is told the time. */
-const nightCheckMs = 30_000;
-/** Parts need less than this to be closed; the buses get the rest of a second. */
+/** Parts need less than this to be made dark and closed. */
 const stopPartsMs = 850;
-const stopBusesMs = 150;
+/**
+ * What closing a bus takes at the longest: the transfer under way, then the kernel, each within the time of a transfer.
+ * Together with the parts it is less than a process has for its end (commands/run.ts).
+ */
+const stopBusesMs = 2 * defaultTransferTimeoutMs + 50;
 
 /** A bus as the panel uses it; `I2cOwner` is one. */
 export interface PanelBus {
@@ -82,6 +86,7 @@ export class PartsPanel implements Panel {
   readonly spec: PanelSpec;
   readonly #options: PartsPanelOptions;
   readonly #stage: SignalStage;
+  readonly #interrupts: InterruptLines;
   readonly #buses = new Map<number, Bus>();
   readonly #keepers: readonly PartKeeper[];
   #emit: (event: ControlEvent) => void = () => {};
@@ -98,6 +103,7 @@ export class PartsPanel implements Panel {
     this.#options = options;
     this.spec = composed.spec;
     this.#brightness = this.#brightnessNow();
+    this.#interrupts = new InterruptLines(options.openLines);
     this.#stage = new SignalStage({
       controls: composed.controls,
       calibration,
@@ -158,6 +164,7 @@ export class PartsPanel implements Panel {
       device: wiring === null || bus === null ? null : bus.owner.device(wiring.address),
       others: wiring === null ? [] : othersAt(wiring.address, part.driver.part, drivers),
       openLines,
+      interrupts: this.#interrupts,
       openInput,
       timers,
       log,

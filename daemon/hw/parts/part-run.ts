@@ -7,6 +7,7 @@ import type { I2cDevice } from '../i2c/bus.ts';
 import type { OpenInput } from '../input/device.ts';
 import type { Timers } from '../panel.ts';
 import type { ComposedPart } from './compose.ts';
+import type { InterruptLines } from './interrupts.ts';
 import { CuttableTime, endsWithin } from './part-time.ts';
 import { isSamePicture } from './picture.ts';
 
@@ -31,6 +32,7 @@ export interface PartRunOptions {
   /** What else can be at its address, for the message when something else answers. */
   readonly others: readonly string[];
   readonly openLines: OpenLines;
+  readonly interrupts: InterruptLines;
   readonly openInput: OpenInput;
   readonly timers: Timers;
   readonly log: Log;
@@ -158,29 +160,18 @@ export class PartRun {
   }
 
   async #openInterrupt(line: number): Promise<void> {
-    const group = await this.#options.openLines(
-      {
-        chip: null,
-        lines: [line],
-        // Interrupt outputs are open drain, active low; most boards have no pull-up of their own.
-        bias: 'pull-up',
-        isActiveLow: false,
-        debounceMs: null,
-        consumer: 'surfaced',
+    const group = await this.#options.interrupts.open(line, {
+      onEdges: (edges) => {
+        if (edges.some(({ isHigh }) => !isHigh)) this.#interrupted();
       },
-      {
-        onEdges: (edges) => {
-          if (edges.some(({ isHigh }) => !isHigh)) this.#interrupted();
-        },
-        onMissed: () => this.#interrupted(),
-        onLost: (problem) => {
-          this.#interrupt = null;
-          const { log, part } = this.#options;
-          log.warn({ panelPart: part.label, line, err: problem }, 'interrupt line is not used');
-          this.#interrupted();
-        },
+      onMissed: () => this.#interrupted(),
+      onLost: (problem) => {
+        this.#interrupt = null;
+        const { log, part } = this.#options;
+        log.warn({ panelPart: part.label, line, err: problem }, 'interrupt line is not used');
+        this.#interrupted();
       },
-    );
+    });
     this.#interrupt = group;
     if (this.#isOver && this.#time.isCut) await group.close();
   }

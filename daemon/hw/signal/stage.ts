@@ -6,12 +6,13 @@ import type { Calibration } from '../../config/calibration.ts';
 import { SurfacedError } from '../../errors.ts';
 import type { ControlEvent, ControlSpec, Millis } from '../../surface/types.ts';
 import type { RawInput } from '../chips/driver.ts';
+import { eventBufferMax } from '../gpio/uapi.ts';
 import { Debounce, type SwitchChange } from './button.ts';
 import { type ChordSpec, Chords, chordFaults } from './chords.ts';
 import { FaderChain } from './fader.ts';
 
-/** More pulses in one reading than a hand can turn; a part that says so cannot be believed. */
-export const mostPulses = 1000;
+/** As many as the deepest queue of edges holds; a part that says more in one reading cannot be believed. */
+export const mostPulses = eventBufferMax;
 
 /** What a signal stage is made of. */
 export interface SignalOptions {

@@ -56,8 +56,13 @@ export class LineDouble implements LineGroup {
 class BusDouble {
   readonly sim: SimBus;
   isBroken = false;
+  /** How long the kernel takes to close it. */
+  closeMs = 0;
+  isClosed = false;
+  readonly #timers: ManualTimers;
 
   constructor(timers: ManualTimers) {
+    this.#timers = timers;
     this.sim = new SimBus({ now: () => timers.monotonic(), clockHz: 400_000, random: numbers(1) });
   }
 
@@ -67,7 +72,11 @@ class BusDouble {
     return {
       transfer: (address, write, readLength) =>
         this.isBroken ? new Promise<never>(() => {}) : transport.transfer(address, write, readLength),
-      close: () => transport.close(),
+      close: async () => {
+        if (this.closeMs > 0) await this.#timers.pause(this.closeMs);
+        await transport.close();
+        this.isClosed = true;
+      },
     };
   }
 }

@@ -172,6 +172,11 @@ t.test('two users of one line', async (t) => {
     'parts.1.interrupt: GPIO line 17 is wanted by the interrupt of toy (parts.1) and by wire (parts.0)',
     'parts.2: GPIO line 2 is wanted by wire (parts.2) and by I2C bus 1',
   ]);
+  t.same(
+    faults({ parts: [box('a', 0x10, { interrupt: 17 }), box('b', 0x11, { interrupt: 17 })] }),
+    [],
+    'interrupt outputs may share one',
+  );
   t.same(faults({ parts: [button('c', 2)] }), [], 'nothing is on the bus');
   t.same(faults({ gpio: { chip: 'gpio-sim' }, parts: [box('b', 0x10), button('c', 2)] }), [], 'another chip');
   t.same(faults({ gpio: { chip: 'pinctrl-rp1' }, parts: [box('b', 0x10), button('c', 3)] }).length, 1);

@@ -355,6 +355,40 @@ t.test('an interrupt line makes a poll at once and polling rare', async (t) => {
   t.ok(line?.isClosed === false, 'a line that is lost needs no closing');
 });
 
+t.test('two parts on one interrupt line: opened once, an edge asks both', async (t) => {
+  const shared = { parts: pair.parts.map((part) => ({ ...part, interrupt: 17 })) };
+  const { bench: b, timers, left, right, sim } = bench(shared);
+  await b.start();
+  t.equal(b.lines.length, 1);
+  const [line] = b.lines;
+  await timers.pass(40);
+  b.take();
+  b.transfers();
+  await timers.pass(10_000);
+  t.ok(b.transfers() <= 42, 'rarely asked while the line is high');
+  right.isDown = true;
+  line?.set(false);
+  left.isDown = true;
+  await timers.pass(1);
+  t.same(
+    b.take().toSorted((one, other) => JSON.stringify(one).localeCompare(JSON.stringify(other))),
+    [
+      { type: 'press', control: 'left' },
+      { type: 'press', control: 'right' },
+    ],
+  );
+  line?.set(true);
+  sim.unplug(0x10);
+  await timers.pass(2000);
+  t.notOk(line?.isClosed, 'the other part still has it');
+  right.isDown = false;
+  line?.set(false);
+  await timers.pass(30);
+  t.match(b.take().at(-1), { type: 'release', control: 'right' });
+  await b.stop();
+  t.ok(line?.isClosed);
+});
+
 t.test('a fluttering interrupt line does not fill the bus', async (t) => {
   const { bench: b, timers } = bench({ parts: [{ part: 'toy', name: 'left', interrupt: 17 }] });
   await b.start();
@@ -403,6 +437,17 @@ t.test('night dims, and ends', async (t) => {
   await timers.pass(30_000);
   t.equal(left.shown[0], 50, 'a clock that is not set');
   await b.stop();
+});
+
+t.test('the end waits for a bus that takes its time, and is dark before', async (t) => {
+  const { bench: b, left, panel, timers } = bench();
+  await b.start();
+  panel.show(b.frame(1));
+  await timers.pass(100);
+  b.bus.closeMs = 190;
+  t.equal(await b.stop(), 190);
+  t.ok(b.bus.isClosed);
+  t.same(left.shown, lights(0, 0, 0, 0));
 });
 
 t.test('stops in every state, dark, within a second, twice', async (t) => {

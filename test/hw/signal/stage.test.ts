@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { RawInput } from '../../../daemon/hw/chips/driver.ts';
+import { eventBufferMax } from '../../../daemon/hw/gpio/uapi.ts';
 import { deferredControls } from '../../../daemon/hw/signal/button.ts';
 import { mostPulses, SignalStage } from '../../../daemon/hw/signal/stage.ts';
 import type { ControlEvent, ControlSpec } from '../../../daemon/surface/types.ts';
@@ -90,6 +91,16 @@ t.test('a reading from the future counts as of now, one from the past as well', 
   signal.push([button('arm', false, 3)], 140);
   t.equal(signal.nextWakeAt(), 150);
   t.same(signal.push([], 0), [], 'time does not run back');
+});
+
+t.test('a whole queue of edges counts, more does not', async (t) => {
+  const signal = ready();
+  t.same(signal.push([turn('knob', eventBufferMax), turn('knob', -eventBufferMax)], 5), [
+    { type: 'turn', control: 'knob', pulses: 1024 },
+    { type: 'turn', control: 'knob', pulses: -1024 },
+  ]);
+  t.same(signal.push([turn('knob', eventBufferMax + 1)], 6), []);
+  t.equal(signal.ignored, 1);
 });
 
 t.test('chords are buttons of the panel', async (t) => {

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { brightnessAt, isNight } from '../../../daemon/hw/parts/brightness.ts';
+import { brightnessAt, isNight } from '../../daemon/hw/brightness.ts';
 
 const night = { from: '22:00', to: '06:30', brightness: 0.1 };
 const at = (hours: number, minutes: number, year = 2026): Date => new Date(year, 6, 1, hours, minutes);

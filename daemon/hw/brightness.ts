@@ -1,8 +1,11 @@
 /** How bright the panel is: the config's brightness by day, less at night. Pure. */
-import type { PartsPanelConfig } from '../../config/panel.ts';
+import type { PanelConfig } from '../config/panel.ts';
 
 /** The night of a config; null: there is none. */
-export type Night = NonNullable<PartsPanelConfig['night']> | null;
+export type Night = NonNullable<PanelConfig['night']> | null;
+
+/** How often the clock is looked at for the night; it may jump when a Pi without a battery is told the time. */
+export const nightCheckMs = 30_000;
 
 /** A clock that shows an earlier time was never set: a Pi without a battery starts in the past. */
 const earliestYear = 2024;
