@@ -28,6 +28,12 @@ function curveOf(id: number) {
   return found;
 }
 
+/**
+ * Bytes of a coordinate of an ECC key.
+ * @throws TpmFormatError when its curve is not known here
+ */
+export const coordinateBytes = (area: EccPublic): number => curveOf(area.curve).bytes;
+
 /** Left-padded to `bytes`: TPMs may drop leading zeros of integers. */
 function padded(value: Uint8Array, bytes: number): Buffer {
   if (value.length > bytes)

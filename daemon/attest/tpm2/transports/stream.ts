@@ -21,13 +21,10 @@ export type ReplyLength = (received: Buffer) => number | null;
 /** A connection that is opened when it is needed, and closed after every failure. */
 export class Stream {
   readonly #address: StreamAddress;
-  readonly #onOpen: (stream: Stream) => Promise<void>;
   #socket: Socket | null = null;
 
-  /** `onOpen` says what has to be said first on a new connection. */
-  constructor(address: StreamAddress, onOpen: (stream: Stream) => Promise<void>) {
+  constructor(address: StreamAddress) {
     this.#address = address;
-    this.#onOpen = onOpen;
   }
 
   /**
@@ -35,10 +32,7 @@ export class Stream {
    * @throws TpmTransportError
    */
   async request(bytes: Uint8Array, replyLength: ReplyLength, mostMs: number): Promise<Buffer> {
-    if (this.#socket === null) {
-      this.#socket = await this.#connect();
-      await this.#onOpen(this);
-    }
+    this.#socket ??= await this.#connect();
     const socket = this.#socket;
     return new Promise<Buffer>((resolve, reject) => {
       let received: Buffer = Buffer.alloc(0);

@@ -16,7 +16,7 @@ function responseLength(received: Buffer): number | null {
  * until this one is closed.
  */
 export function swtpm(address: StreamAddress): Transport {
-  const stream = new Stream(address, async () => {});
+  const stream = new Stream(address);
   return {
     name: `swtpm ${nameOf(address)}`,
     hasResourceManager: false,
