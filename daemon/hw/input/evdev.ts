@@ -2,6 +2,7 @@ import { close, constants, openSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { SurfacedError } from '../../errors.ts';
+import { type Log, silentLog } from '../../log.ts';
 import { type Ioctl, ioctlOf, type KernelPackage } from '../kernel/ioctl.ts';
 import { fromMonotonic } from '../kernel/monotonic.ts';
 import { PolledFile } from '../kernel/polled-file.ts';
@@ -17,6 +18,7 @@ export interface EvdevOptions {
   readonly classFolder: string;
   /** `/dev/input`, but for tests. */
   readonly deviceFolder: string;
+  readonly log: Log;
 }
 
 /** CLOCK_MONOTONIC, the clock of `performance.now()`. */
@@ -24,12 +26,21 @@ const clockMonotonic = 1;
 /** Room for the largest queue that the kernel keeps for a simple device (evdev.c, EVDEV_MIN_BUFFER_SIZE). */
 const eventsAtOnce = 64;
 
+/** Lost events of a device are logged once in this time, milliseconds. */
+const logEveryMs = 60_000;
+
 /** The kernel's input devices of this machine; the package with native code is loaded when one is opened. */
-export const openSystemInput: OpenInput = openEvdev({
-  loadKoffi: async () => (await import('koffi')).default,
-  classFolder: '/sys/class/input',
-  deviceFolder: '/dev/input',
-});
+export function systemInput(log: Log): OpenInput {
+  return openEvdev({
+    loadKoffi: async () => (await import('koffi')).default,
+    classFolder: '/sys/class/input',
+    deviceFolder: '/dev/input',
+    log,
+  });
+}
+
+/** {@link systemInput} that logs nothing. */
+export const openSystemInput: OpenInput = systemInput(silentLog);
 
 /** Input devices through their event files; the kernel's times are turned into those of `performance.now()`. */
 export function openEvdev(options: EvdevOptions): OpenInput {
@@ -41,7 +52,7 @@ export function openEvdev(options: EvdevOptions): OpenInput {
       descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
       const ioctl = ioctlOf(koffi);
       ioctl(descriptor, inputIoctl.setClock, Uint8Array.of(clockMonotonic, 0, 0, 0));
-      return new EvdevDevice({ name: nameOrPath, descriptor, koffi, ioctl, handlers });
+      return new EvdevDevice({ name: nameOrPath, descriptor, koffi, ioctl, handlers, log: options.log });
     } catch (cause) {
       if (descriptor !== null) await promisify(close)(descriptor);
       throw inputError(nameOrPath, cause);
@@ -72,12 +83,15 @@ interface DeviceOptions {
   readonly koffi: KernelPackage;
   readonly ioctl: Ioctl;
   readonly handlers: InputHandlers;
+  readonly log: Log;
 }
 
 class EvdevDevice implements InputDevice {
   readonly #options: DeviceOptions;
   readonly #file: PolledFile;
   readonly #parser: EventParser;
+  #overflows = 0;
+  #loggedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: DeviceOptions) {
     this.#options = options;
@@ -109,11 +123,22 @@ class EvdevDevice implements InputDevice {
     return this.#file.close();
   }
 
+  /** The kernel does not say how many events it dropped: all that were in the queue, 64 at most (evdev.c). */
+  #logOverflow(): void {
+    const { log, name } = this.#options;
+    this.#overflows += 1;
+    if (performance.now() - this.#loggedAt < logEveryMs) return;
+    this.#loggedAt = performance.now();
+    log.warn({ device: name, overflows: this.#overflows }, 'input events were lost');
+  }
+
   #tell(report: Report): void {
     if (!this.#file.isOpen) return;
     const { handlers } = this.#options;
-    if (report === null) handlers.onDropped();
-    else {
+    if (report === null) {
+      this.#logOverflow();
+      handlers.onDropped();
+    } else {
       handlers.onEvents(
         report.map(({ timestampNs, ...event }) => ({ ...event, at: fromMonotonic(timestampNs) })),
       );

@@ -7,7 +7,7 @@ import type { PartDriver, RawInput } from '../chips/driver.ts';
 import { lineOpener } from '../gpio/open.ts';
 import { openI2cBus } from '../i2c/i2c-bus.ts';
 import { defaultTransferTimeoutMs, I2cOwner } from '../i2c/owner.ts';
-import { openSystemInput } from '../input/evdev.ts';
+import { systemInput } from '../input/evdev.ts';
 import { systemTimers } from '../panel.ts';
 import { composePanel } from './compose.ts';
 import { PartsPanel } from './panel.ts';
@@ -51,7 +51,7 @@ export async function createPartsPanel(options: CreatePartsPanelOptions): Promis
         ...handlers,
       }),
     openLines: lineOpener(config.gpio, log),
-    openInput: openSystemInput,
+    openInput: systemInput(log),
     onInputs,
     timers: systemTimers,
     now: () => Date.now(),

@@ -1,8 +1,10 @@
 import path from 'node:path';
+import pino from 'pino';
 import t, { type Test } from 'tap';
 import type { InputEvent } from '../../../daemon/hw/input/device.ts';
 import { openEvdev } from '../../../daemon/hw/input/evdev.ts';
 import { inputIoctl } from '../../../daemon/hw/input/events.ts';
+import { silentLog } from '../../../daemon/log.ts';
 import { FakeDevice, kernelPackage, put, Refusal, Reports } from '../kernel/fake.ts';
 import { inputEvent } from './stream.ts';
 
@@ -15,6 +17,7 @@ class FakeInputs {
   readonly reports = new Reports<Report>();
   down = new Set<number>();
   isGone = false;
+  readonly logs: { msg: string; device?: string }[] = [];
   clock: readonly number[] = [];
   isClockRefused = false;
 
@@ -38,7 +41,8 @@ class FakeInputs {
       classFolder: path.join(this.folder, 'class'),
       deviceFolder: path.join(this.folder, 'dev'),
     };
-    return openEvdev({ loadKoffi, ...folders })(name, {
+    const log = pino({ level: 'warn' }, { write: (line: string) => void this.logs.push(JSON.parse(line)) });
+    return openEvdev({ loadKoffi, ...folders, log })(name, {
       onEvents: (events) => {
         add(events);
         afterEvents();
@@ -87,6 +91,14 @@ t.test('a queue that overflowed', async (t) => {
   const device = await inputs.open('rotary@11');
   inputs.devices[0]?.send(inputEvent(2, 7, 1), inputEvent(0, 3, 0), inputEvent(2, 7, 1), report);
   t.same(await inputs.reports.count(1), ['dropped']);
+  inputs.devices[0]?.send(inputEvent(0, 3, 0), report);
+  await inputs.reports.count(2);
+  t.match(
+    inputs.logs,
+    [{ msg: 'input events were lost', device: 'rotary@11', overflows: 1 }],
+    'once a minute',
+  );
+  t.equal(inputs.logs.length, 1);
   await device.close();
 });
 
@@ -132,6 +144,7 @@ t.test('devices that cannot be had', async (t) => {
     loadKoffi: () => Promise.reject(new Error('not found')),
     classFolder: '/nowhere',
     deviceFolder: '/nowhere',
+    log: silentLog,
   });
   const handlers = { onEvents: () => {}, onDropped: () => {}, onLost: () => {} };
   await t.rejects(missing('x', handlers), { code: 'E_HW_PACKAGE', message: /koffi/ });
