@@ -93,6 +93,13 @@ export function overlayOf(boot: BootConfig | null, name: string): BootOverlay | 
   return boot?.overlays.find((overlay) => overlay.name === name) ?? null;
 }
 
+/** The overlay that takes a line of the header, by parameters such as `pin_a=17` and `gpio=22`; null: none is known to. */
+export function overlayWithLine(boot: BootConfig | null, line: number): BootOverlay | null {
+  const takes = ([name, value]: readonly [string, string]) =>
+    /^(?:pin|gpio)/.test(name) && value === String(line);
+  return boot?.overlays.find(({ parameters }) => [...parameters].some(takes)) ?? null;
+}
+
 /** Names of the header's I2C bus as a parameter. */
 export const headerBusNames = ['i2c_arm', 'i2c', 'i2c1'] as const;
 /** Names of its speed. */

@@ -3,7 +3,7 @@ import { closeSync } from 'node:fs';
 import { headerLabels, type OpenChip, openChip } from '../gpio/chip.ts';
 import { decodeConsumer, encodeLineInfo, gpioIoctl } from '../gpio/uapi.ts';
 import { type Ioctl, systemCode } from '../kernel/ioctl.ts';
-import { reservedLines } from './boot-config.ts';
+import { type BootConfig, overlayWithLine, reservedLines } from './boot-config.ts';
 import type { LookContext } from './context.ts';
 import { fileOf, isThere, type Machine, mayUse, namesIn, permissionRemedy, textOf } from './machine.ts';
 import { type Check, checksOf, type FoundChip, type Look, messageOf } from './report.ts';
@@ -135,7 +135,9 @@ function lineChecks(
   const reserved = isHeader ? reservedLines(boot) : new Map<number, string>();
   return [
     ok('chip', `${chip.path} is ${chip.label}, ${chip.lineCount} lines`),
-    ...wantedLines(wants).map(({ line, by }) => lineCheck({ chip, line, by, reserved })),
+    ...wantedLines(wants).map((wanted) =>
+      lineCheck({ ...wanted, chip, reserved, boot: isHeader ? boot : null }),
+    ),
   ];
 }
 
@@ -144,11 +146,13 @@ function lineCheck({
   line,
   by,
   reserved,
+  boot,
 }: {
   chip: FoundChip;
   line: number;
   by: string;
   reserved: ReadonlyMap<number, string>;
+  boot: BootConfig | null;
 }): Check {
   const name = `line ${line}`;
   if (line >= chip.lineCount)
@@ -160,13 +164,7 @@ function lineCheck({
   const holder = chip.held?.find((one) => one.line === line);
   if (holder?.by.startsWith('surfaced')) return ok(name, `in use by surfaced itself, for ${by}`);
   if (holder !== undefined)
-    return fault(
-      name,
-      `held by ${nameOf(holder.by)}, and ${by} wants it`,
-      holder.by === 'sysfs'
-        ? `A program has exported it in /sys/class/gpio, or has crashed: end it, or write its number to \`unexport\` there.`
-        : 'End the program that has it; if it is a kernel driver (an overlay in config.txt such as rotary-encoder or gpio-key), use the part `rotary-encoder` or `gpio-keys`, or remove the overlay.',
-    );
+    return fault(name, `held by ${nameOf(holder.by)}, and ${by} wants it`, heldRemedy(holder.by, line, boot));
   const other = reserved.get(line);
   if (other !== undefined)
     return warning(
@@ -175,6 +173,16 @@ function lineCheck({
       'Wire the part to another line, or switch that off in config.txt.',
     );
   return ok(name, `free, for ${by}`);
+}
+
+function heldRemedy(holder: string, line: number, boot: BootConfig | null): string {
+  if (holder === 'sysfs')
+    return 'A program has exported it in /sys/class/gpio, or has crashed: end it, or write its number to `unexport` there.';
+  const instead = 'use the part `rotary-encoder` or `gpio-keys`, which goes through the kernel';
+  const overlay = overlayWithLine(boot, line);
+  if (boot !== null && overlay !== null)
+    return `Line ${overlay.line} of ${boot.path} gives it to the overlay ${overlay.name}: remove that and restart, or ${instead}.`;
+  return `End the program that has it. If it is a kernel driver (an overlay such as rotary-encoder or gpio-key in config.txt), remove that, or ${instead}.`;
 }
 
 /** The old interface, when the config asks for it. */

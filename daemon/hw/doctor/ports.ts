@@ -10,6 +10,9 @@ import { listMidiPorts } from './midi-ports.ts';
 import { holdersOf } from './processes.ts';
 import { type Check, checksOf, type FoundMidiPort, type Look, messageOf } from './report.ts';
 
+/** Ports beyond these are not listed beside one that is missing; JSON has all. */
+const maxShown = 8;
+
 /** Looks at all raw MIDI ports, and at the one that the config names. Never rejects. */
 export async function lookAtMidi(context: LookContext): Promise<Look> {
   const { machine, wants } = context;
@@ -35,7 +38,9 @@ async function midiChecks(
   ports: readonly FoundMidiPort[],
 ): Promise<Check[]> {
   const { ok, warning, fault } = checksOf('midi');
-  const list = ports.map(({ name, title }) => `${name} ${title}`).join(', ') || 'none';
+  const shown = ports.slice(0, maxShown).map((port) => `${port.name} ${port.title}`);
+  const more = ports.length > maxShown ? ` and ${ports.length - maxShown} more` : '';
+  const list = ports.length === 0 ? 'none' : `${shown.join(', ')}${more}`;
   const name = await numbered(machine, wanted);
   const same = ports.filter((port) => port.name === name || port.path === wanted);
   const [port] = same;

@@ -5,6 +5,7 @@ import {
   headerBusSpeedNames,
   isOn,
   overlayOf,
+  overlayWithLine,
   parameterOf,
   parseBootConfig,
   readBootConfig,
@@ -68,6 +69,13 @@ t.test('lines that the firmware gives away', async (t) => {
     [2, 3, 7, 8, 9, 10, 11],
   );
   t.equal(reservedLines(null).size, 0);
+});
+
+t.test('which overlay takes a line', async (t) => {
+  const boot = parseBootConfig(sample, '/boot/config.txt');
+  t.equal(overlayWithLine(boot, 27)?.name, 'rotary-encoder');
+  t.equal(overlayWithLine(boot, 1), null, 'an axis is no line');
+  t.equal(overlayWithLine(null, 27), null);
 });
 
 t.test('where it is', async (t) => {

@@ -71,6 +71,25 @@ t.test('lines of a config: free, held, of surfaced itself, not there', async (t)
   );
 });
 
+t.test('the overlay that has a line is named', async (t) => {
+  const made = new MadeUpMachine(t).chip('gpiochip0', {
+    held: new Map([
+      [27, 'rotary@11'],
+      [17, 'rotary@11'],
+    ]),
+  });
+  const boot = parseBootConfig(
+    'dtoverlay=x,other=27\ndtoverlay=rotary-encoder,pin_a=22,pin_b=27',
+    '/boot/config.txt',
+  );
+  const look = await lookAtGpio(made.context(panel(), { boot }));
+  t.match(
+    checkOf(look, 'line 27').remedy,
+    /^Line 2 of \/boot\/config\.txt gives it to the overlay rotary-encoder: remove that and restart, or use/,
+  );
+  t.match(checkOf(look, 'line 17').remedy, /^End the program/);
+});
+
 t.test('a line that the firmware gives to something else', async (t) => {
   const made = new MadeUpMachine(t).chip('gpiochip0', {});
   const config = { preset: 'parts', parts: [{ part: 'gpio-button', name: 'key', line: 9 }] };

@@ -84,6 +84,15 @@ t.test('the port of a config', async (t) => {
   t.match((await lookAtMidi(made.context({ preset: 'sense-hat' }))).checks, [{ result: 'skipped' }]);
 });
 
+t.test('of many ports eight are listed beside one that is missing', async (t) => {
+  const made = launchpad(
+    new MadeUpMachine(t),
+    Array.from({ length: 10 }, () => null),
+  );
+  const found = checkOf(await lookAtMidi(made.context(midi('hw:2,0,0'))), 'hw:2,0,0').found;
+  t.match(found, /hw:1,0,7 Launchpad Mini MK3 and 2 more$/);
+});
+
 t.test('a port that somebody has', async (t) => {
   const made = launchpad(new MadeUpMachine(t), [null, 812]);
   const look = (programs: Program[] = []) => lookAtMidi(made.context(midi('hw:1,0,1'), { programs }));
