@@ -156,7 +156,7 @@ function ringOf(seen: Seen): number | null {
 }
 
 function stateOf(seen: Seen): string {
-  if (seen.isMissing) return 'missing: its part does not answer';
+  if (seen.isMissing) return 'missing: its part does not answer, or it jumps';
   const parts: string[] = [];
   if (seen.spec.kind === 'fader') {
     if (seen.position === null) parts.push('not moved yet');

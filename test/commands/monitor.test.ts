@@ -72,7 +72,7 @@ t.test('the table says what each control does', async (t) => {
     '* fader1    fader    [############............] 50.0 %',
     '* encoder1  encoder  -2 detents (-9 pulses)',
     '* row1      pads     down: 3, pressed 1 times',
-    '? arm       button   missing: its part does not answer',
+    '? arm       button   missing: its part does not answer, or it jumps',
   ]);
 });
 

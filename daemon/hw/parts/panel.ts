@@ -96,6 +96,8 @@ export class PartsPanel implements Panel {
   #latest: Frame | null = null;
   /** Missing controls as reported last. */
   #told: readonly string[] = [];
+  /** Faders whose readings jump, as looked at last. */
+  #jumping = '';
   #brightness: number;
 
   constructor(options: PartsPanelOptions) {
@@ -117,7 +119,7 @@ export class PartsPanel implements Panel {
     const missing = this.#missing();
     return {
       isOpen: this.#keepers.some(({ isOpen, part }) => isOpen && isSeen(part)),
-      problem: problemOf(missing),
+      problem: problemOf(missing, this.#stage.jumping),
       missing: this.#missingNames(missing),
     };
   }
@@ -218,9 +220,9 @@ export class PartsPanel implements Panel {
     return [...new Set(part.spec.controls.map(({ name }) => nameOutside(joystick, name)))];
   }
 
-  /** Names of all controls that are missing; a chord is missing with each of its buttons. */
+  /** Names of all controls that are missing or cannot be believed; a chord is missing with each of its buttons. */
   #missingNames(missing: readonly Missing[]): readonly string[] {
-    const names = new Set(missing.flatMap(({ controls }) => controls));
+    const names = new Set([...missing.flatMap(({ controls }) => controls), ...this.#stage.jumping]);
     const chords = this.#options.composed.chords.filter(({ of }) => of.some((member) => names.has(member)));
     return [...names, ...chords.map(({ name }) => name)];
   }
@@ -232,6 +234,10 @@ export class PartsPanel implements Panel {
     this.#options.onInputs?.(inputs);
     const turned = part.pads === null ? inputs : inputs.map((input) => turnedInput(part.pads, input));
     this.#report(this.#stage.push(turned, this.#options.timers.monotonic()));
+    const jumping = this.#stage.jumping.join();
+    if (jumping === this.#jumping) return;
+    this.#jumping = jumping;
+    this.#tellMissing();
   }
 
   /** The next readings of a part's controls are first readings. */

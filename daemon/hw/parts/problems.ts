@@ -37,15 +37,22 @@ function reason({ part, problem }: Missing): string {
   return `${part.label}: ${problem.message}`;
 }
 
+/** One sentence about all that is wrong, null when nothing is; `jumping` are faders whose readings jump. */
+export function problemOf(missing: readonly Missing[], jumping: readonly string[]): string | null {
+  const told = [
+    ...missingProblems(missing),
+    ...jumping.map((name) => `${name} jumps: bad contact of its wiper or its wires, or garbled answers`),
+  ];
+  return told.length === 0 ? null : told.join('; ');
+}
+
 /**
- * One sentence about all that is missing, null when nothing is. Parts that are missing for one and the same reason (their
- * bus) are named together.
+ * What is missing, each with why. Parts that are missing for one and the same reason (their bus) are named together.
  */
-export function problemOf(missing: readonly Missing[]): string | null {
-  if (missing.length === 0) return null;
+function missingProblems(missing: readonly Missing[]): readonly string[] {
   const groups = new Map<Error, Missing[]>();
   for (const one of missing) groups.set(one.problem, [...(groups.get(one.problem) ?? []), one]);
-  const told = [...groups.values()].map((group) => {
+  return [...groups.values()].map((group) => {
     const [first] = group;
     if (first === undefined) return '';
     const why =
@@ -54,5 +61,4 @@ export function problemOf(missing: readonly Missing[]): string | null {
         : `${first.problem.message}: ${list(group.map(({ part }) => part.label))}`;
     return `${why}${loss(group)}`;
   });
-  return told.join('; ');
 }

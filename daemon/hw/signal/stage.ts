@@ -10,6 +10,7 @@ import { eventBufferMax } from '../gpio/uapi.ts';
 import { Debounce, type SwitchChange } from './button.ts';
 import { type ChordSpec, Chords, chordFaults } from './chords.ts';
 import { FaderChain } from './fader.ts';
+import { JumpWatch } from './jumps.ts';
 
 /** As many as the deepest queue of edges holds; a part that says more in one reading cannot be believed. */
 export const mostPulses = eventBufferMax;
@@ -23,6 +24,12 @@ export interface SignalOptions {
   readonly chords: readonly ChordSpec[];
   /** Buttons and chords whose presses count only when they have come to rest, see `deferredControls`. */
   readonly deferred: ReadonlySet<string>;
+}
+
+/** One fader. */
+interface Fader {
+  readonly chain: FaderChain;
+  readonly watch: JumpWatch;
 }
 
 interface Switch {
@@ -39,7 +46,7 @@ export class SignalStage {
   /** The chords, as buttons of the panel. */
   readonly virtualControls: readonly ControlSpec[];
   readonly #controls: ReadonlyMap<string, ControlSpec>;
-  readonly #faders = new Map<string, FaderChain>();
+  readonly #faders = new Map<string, Fader>();
   readonly #switches = new Map<string, Switch>();
   readonly #chords: Chords;
   #now: Millis = Number.NEGATIVE_INFINITY;
@@ -59,7 +66,8 @@ export class SignalStage {
     ]);
     for (const { name, kind, steps = 0 } of controls) {
       if (kind === 'fader') {
-        this.#faders.set(name, new FaderChain(calibration.get(name) ?? null));
+        const chain = new FaderChain(calibration.get(name) ?? null);
+        this.#faders.set(name, { chain, watch: new JumpWatch() });
         continue;
       }
       const indices = kind === 'pads' ? Array.from({ length: steps }, (_, index) => index) : [null];
@@ -73,6 +81,11 @@ export class SignalStage {
   /** Readings that no control of the panel can have made, since the start: a fault of a part or of its driver. */
   get ignored(): number {
     return this.#ignored;
+  }
+
+  /** Faders whose readings jump: nothing of them is reported until they rest. */
+  get jumping(): readonly string[] {
+    return [...this.#faders].flatMap(([name, { watch }]) => (watch.isJumping ? [name] : []));
   }
 
   /**
@@ -115,7 +128,11 @@ export class SignalStage {
   lost(controls: readonly string[]): ControlEvent[] {
     const known = [...new Set(controls)].filter((name) => this.#controls.has(name));
     if (known.length === 0) return [];
-    for (const name of known) this.#faders.get(name)?.reset();
+    for (const name of known) {
+      const fader = this.#faders.get(name);
+      fader?.chain.reset();
+      fader?.watch.reset();
+    }
     for (const { control, debounce } of this.#switches.values())
       if (known.includes(control)) debounce.reset();
     return [{ type: 'reset', controls: [...known, ...this.#chords.forget(known)] }];
@@ -146,7 +163,16 @@ export class SignalStage {
       this.#ignored++;
       return;
     }
-    const position = fader.push(value);
+    const { chain, watch } = fader;
+    const wasJumping = watch.isJumping;
+    watch.push(value);
+    if (watch.isJumping) {
+      // What it said last may be wrong already: what comes next is a first reading.
+      chain.reset();
+      if (!wasJumping) events.push({ type: 'reset', controls: [control] });
+      return;
+    }
+    const position = chain.push(value);
     if (position !== null) events.push({ type: 'position', control, value: position });
   }
 

@@ -93,6 +93,33 @@ t.test('a reading from the future counts as of now, one from the past as well', 
   t.same(signal.push([], 0), [], 'time does not run back');
 });
 
+t.test('a fader that jumps is reset once, silent while it does, and read anew when it rests', async (t) => {
+  const signal = stage();
+  let at = 0;
+  const samples = (...values: readonly number[]) =>
+    values.flatMap((value) => {
+      at += 10;
+      return signal.push([level('fader', value, at), level('low', 0.3, at)], at);
+    });
+  const steady = (value: number, count: number) => samples(...Array.from({ length: count }, () => value));
+  t.match(steady(0.5, 10), [
+    { type: 'position', control: 'fader', value: 0.5 },
+    { type: 'position', control: 'low' },
+  ]);
+  const jumps = Array.from({ length: 20 }, (_, n) => (n % 2 === 0 ? 0 : 0.9));
+  const told = samples(...jumps);
+  t.same(signal.jumping, ['fader']);
+  t.same(told.at(-1), { type: 'reset', controls: ['fader'] });
+  t.equal(told.filter(({ type }) => type === 'reset').length, 1);
+  t.same(samples(...jumps, ...jumps), [], 'the other one is where it was');
+  t.same(steady(0.9, 10), []);
+  t.match(steady(0.9, 10), [{ type: 'position', control: 'fader', value: 0.9 }]);
+  t.same(signal.jumping, []);
+  samples(...jumps);
+  signal.lost(['fader']);
+  t.same(signal.jumping, [], 'a part that is lost says nothing of its faders');
+});
+
 t.test('a whole queue of edges counts, more does not', async (t) => {
   const signal = ready();
   t.same(signal.push([turn('knob', eventBufferMax), turn('knob', -eventBufferMax)], 5), [
