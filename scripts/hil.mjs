@@ -14,11 +14,12 @@ import {
   run,
 } from './setup.mjs';
 
-const usage = `Usage: npm run hil [-- [--bench FILE] [files]]
+const usage = `Usage: npm run hil [-- [--bench FILE | --qemu] [files]]
 
 Runs the checks of hil/rig/checks and the scenarios of hil/scenarios, or the files that are named.
 
   --bench FILE   on the real bench that FILE describes (hil/bench/README.md), instead of the virtual rig
+  --qemu         the checks of hil/qemu/checks: races on two processors, measured boot
   --help         this text
 `;
 
@@ -30,6 +31,9 @@ if (args.includes('--help') || args.includes('-h')) {
 const at = args.indexOf('--bench');
 const bench = at < 0 ? null : (args[at + 1] ?? fail('--bench needs the file that describes the bench'));
 if (at >= 0) args.splice(at, 2);
+const isQemu = args.includes('--qemu');
+if (isQemu) args.splice(args.indexOf('--qemu'), 1);
+if (isQemu && bench !== null) fail('--bench and --qemu exclude each other');
 const unknown = args.find((arg) => arg.startsWith('-'));
 if (unknown !== undefined) fail(`unknown option ${unknown}; npm run hil -- --help tells what there is`);
 
@@ -37,8 +41,13 @@ checkNode();
 installPackages();
 const bin = (name) => path.join(root, 'node_modules', '.bin', name);
 once('tap', fingerprint('.taprc', 'package-lock.json'), () => run(bin('tap'), ['build']));
+if (isQemu) process.exit((await import('../hil/qemu/run.mjs')).runQemu(args));
 build();
-const env = { ...process.env, SURFACED_HIL_FILES: args.join(path.delimiter) };
+const env = {
+  ...process.env,
+  SURFACED_HIL_FILES: args.join(path.delimiter),
+  SURFACED_COMPILED: path.join(root, 'dist', 'daemon', 'main.js'),
+};
 if (bench === null) {
   installPrograms({ dtc: 'device-tree-compiler', ip: 'iproute2', setpriv: 'util-linux', swtpm: 'swtpm' });
   const { ensureKernel } = await import('../hil/rig/kernel/build.mjs');

@@ -1,6 +1,7 @@
 /**
  * Runs one file in a kernel of its own: `node --import=tsx hil/rig/run-file.ts FILE`. What the file prints in the rig,
- * TAP, is printed here, and its exit code is this one's.
+ * TAP, is printed here, and its exit code is this one's. What a scenario runs of `surfaced` comes from source, which takes
+ * seconds to start in the rig, unless SURFACED_COMPILED names a `main.js` that is up to date, as `npm run hil` does.
  */
 import { ensureAdapters } from './adapters/build.mjs';
 import { bootRig } from './boot.ts';
@@ -15,6 +16,8 @@ if (file === undefined) throw new Error('which file? usage: run-file.ts FILE');
 const missing = rigMissing();
 if (missing !== null) throw new Error(missing);
 const adapters = ensureAdapters();
+const { SURFACED_COMPILED: compiled = '' } = process.env;
+console.log(`# surfaced runs ${compiled === '' ? 'from source' : `as compiled: ${compiled}`}`);
 const { exitCode } = await bootRig({
   kernel: await ensureKernel(),
   program: [process.execPath, '--import=tsx', file],
@@ -22,6 +25,7 @@ const { exitCode } = await bootRig({
     SURFACED_CUSE_I2C: adapters['cuse-i2c'],
     SURFACED_QUADRATURE: adapters.quadrature,
     SURFACED_SMBUS_CALLS: adapters['smbus-calls'],
+    SURFACED_COMPILED: compiled,
     // Seconds; tap's own 30 are too few for a kernel that shares two processors.
     TAP_TIMEOUT: '240',
   },

@@ -4,70 +4,117 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Ability, PartFault, Rig } from '../scenarios/rig.ts';
-import { Ads1115Model } from '../sim/chips/ads1115.ts';
 import { SimBus } from '../sim/chips/bus.ts';
-import { Ht16k33Model } from '../sim/chips/ht16k33.ts';
-import { Mcp23017Model } from '../sim/chips/mcp23017.ts';
-import type { ChipModel, ShownLights } from '../sim/chips/model.ts';
-import { NeoTrellisModel } from '../sim/chips/seesaw-parts.ts';
+import type { ChipModel, I2cMessage } from '../sim/chips/model.ts';
 import { ChipServer } from '../sim/chips/server.ts';
 import { type I2cBus, startI2cBus } from './guest/chips.ts';
 import { setLine } from './guest/lines.ts';
-import { turnKnob } from './guest/quadrature.ts';
+import { type BusPart, makePanelParts } from './guest/panel-parts.ts';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const panelConfig = path.join(here, 'panel.yaml');
-const supplyVolts = 3.3;
-const busNumber = 1;
+const source = path.join(here, '../../daemon/main.ts');
+const busNumbers = [1, 3] as const;
 const abilities: ReadonlySet<Ability> = new Set(['unplug-part', 'unplug-bus', 'part-fault', 'lights']);
 
-/** Lines of the encoders in panel.yaml and panel.dts. */
-const encoders: Readonly<Record<string, { a: number; b: number }>> = {
-  encoder1: { a: 5, b: 6 },
-  encoder2: { a: 17, b: 27 },
-};
-const encoderPushes: Readonly<Record<string, number>> = { encoder1: 13 };
-const buttons: Readonly<Record<string, number>> = { arm: 0, undo: 1 };
-const faders: Readonly<Record<string, number>> = { fader1: 0, fader2: 1 };
+/** A part on its bus, with the wire of its interrupt output. */
+class PluggedPart implements ChipModel {
+  readonly part: string;
+  readonly #part: BusPart;
+  readonly #bus: SimBus;
+  #isPlugged = false;
+  #wasLow = false;
 
-/** Makes the rig of panel.yaml: one bus of chip models and the lines of the kernel. Only inside the rig's kernel. */
+  constructor(part: BusPart, bus: SimBus) {
+    this.part = part.chip.part;
+    this.#part = part;
+    this.#bus = bus;
+    if (part.interrupt !== null) setLine(part.interrupt.line, true);
+  }
+
+  plug(): void {
+    this.#isPlugged = true;
+    this.#bus.plug(this.#part.address, this);
+    this.pull();
+  }
+
+  unplug(): void {
+    this.#isPlugged = false;
+    this.#bus.unplug(this.#part.address);
+    this.pull();
+  }
+
+  transfer(messages: readonly I2cMessage[], at: number): readonly Uint8Array[] | null {
+    // Nobody reads them here, and a rig may run for long.
+    this.#bus.records.length = 0;
+    const reads = this.#part.chip.transfer(messages, at);
+    this.pull();
+    return reads;
+  }
+
+  reset(): void {
+    this.#part.chip.reset();
+  }
+
+  /** Moves the interrupt line to where the part has it; to be called after all that can change it. */
+  pull(): void {
+    const { interrupt } = this.#part;
+    if (interrupt === null) return;
+    const isLow = this.#isPlugged && interrupt.isLow();
+    // Opened lines go to where their bias pulls them; an open drain is stronger.
+    if (isLow || this.#wasLow) setLine(interrupt.line, !isLow);
+    this.#wasLow = isLow;
+  }
+}
+
+/** Makes the rig of panel.yaml: two buses of chip models and the lines of the kernel. Only inside the rig's kernel. */
 export async function openVirtualRig(environment: NodeJS.ProcessEnv): Promise<Rig> {
-  const { SURFACED_CUSE_I2C: adapter, SURFACED_QUADRATURE: quadrature } = environment;
+  const {
+    SURFACED_CUSE_I2C: adapter,
+    SURFACED_QUADRATURE: quadrature,
+    SURFACED_COMPILED: compiled = '',
+  } = environment;
   if (adapter === undefined || quadrature === undefined)
     throw new Error(
       'SURFACED_CUSE_I2C and SURFACED_QUADRATURE name the adapters; hil/rig/run-file.ts sets them',
     );
-  const sim = new SimBus({ now: () => performance.now(), clockHz: 400_000, random: Math.random });
-  const chips = {
-    faders: new Ads1115Model(),
-    buttons: new Mcp23017Model(Math.random),
-    pads: new NeoTrellisModel(),
-    matrix: new Ht16k33Model('8x8'),
+  const sims = new Map(
+    busNumbers.map((number) => [
+      number as number,
+      new SimBus({ now: () => performance.now(), clockHz: 400_000, random: Math.random }),
+    ]),
+  );
+  const simOf = (number: number): SimBus => {
+    const sim = sims.get(number);
+    if (sim === undefined) throw new Error(`the virtual rig has no bus ${number}`);
+    return sim;
   };
-  const parts: Readonly<Record<string, { address: number; chip: ChipModel }>> = {
-    'ads1115@48': { address: 0x48, chip: chips.faders },
-    'mcp23017@20': { address: 0x20, chip: chips.buttons },
-    'neotrellis@2e': { address: 0x2e, chip: chips.pads },
-    'ht16k33@70': { address: 0x70, chip: chips.matrix },
+  const pull = () => {
+    for (const part of Object.values(plugged)) part.pull();
   };
-  const partOf = (name: string) => known(parts, name, 'part');
-  const server = new ChipServer(new Map([[busNumber, sim]]));
+  const { parts, faders, switches, encoders } = makePanelParts({ quadrature, onTouched: pull });
+  const plugged = Object.fromEntries(
+    Object.entries(parts).map(([name, part]) => [name, new PluggedPart(part, simOf(part.bus))]),
+  );
+  const server = new ChipServer(sims);
   const socket = path.join(await mkdtemp(path.join(tmpdir(), 'chips-')), 'socket');
   await server.listen(socket);
-  const plugBus = () => startI2cBus({ adapter, bus: busNumber, socket });
-  let bus: I2cBus | null = await plugBus();
-  for (const { address, chip } of Object.values(parts)) sim.plug(address, chip);
+  const buses = new Map<number, I2cBus>();
+  const plugBus = async (number: number): Promise<void> => {
+    simOf(number);
+    if (!buses.has(number)) buses.set(number, await startI2cBus({ adapter, bus: number, socket }));
+  };
+  const unplugBus = async (number: number): Promise<void> => {
+    simOf(number);
+    await buses.get(number)?.remove();
+    buses.delete(number);
+  };
+  for (const part of Object.values(plugged)) part.plug();
+  await Promise.all(busNumbers.map(plugBus));
 
   const hold = (control: string, pad: number | null, isDown: boolean): void => {
-    const row = /^row([1-4])$/.exec(control);
-    if (row !== null && pad !== null) {
-      const key = (Number(row[1]) - 1) * 4 + pad;
-      if (isDown) chips.pads.pressKey(key);
-      else chips.pads.releaseKey(key);
-    } else if (Object.hasOwn(encoderPushes, control)) {
-      setLine(known(encoderPushes, control, 'push'), isDown);
-    } else if (isDown) chips.buttons.press(known(buttons, control, 'button'));
-    else chips.buttons.release(known(buttons, control, 'button'));
+    known(switches, pad === null ? control : `${control} ${pad}`, 'switch')(isDown);
+    pull();
   };
 
   return {
@@ -77,47 +124,34 @@ export async function openVirtualRig(environment: NodeJS.ProcessEnv): Promise<Ri
     panelConfig,
     surfaced: (...args) => [
       process.execPath,
-      '--import=tsx',
-      path.join(here, '../../daemon/main.ts'),
+      ...(compiled === '' ? ['--import=tsx', source] : [compiled]),
       ...args,
     ],
-    async turn(control, detents, detentsPerSecond) {
-      const { a, b } = known(encoders, control, 'encoder');
-      const edges = detents * 4;
-      await turnKnob({ adapter: quadrature, a, b, edges, edgesPerSecond: detentsPerSecond * 4, bounces: 0 });
-    },
+    turn: (control, detents, detentsPerSecond) =>
+      known(encoders, control, 'encoder')(detents, detentsPerSecond),
     press: async (control, pad) => hold(control, pad, true),
     release: async (control, pad) => hold(control, pad, false),
-    move: async (control, position) =>
-      chips.faders.setVolts(known(faders, control, 'fader'), position * supplyVolts),
-    unplug: async (part) => sim.unplug(partOf(part).address),
-    async plug(part) {
-      const { address, chip } = partOf(part);
-      sim.plug(address, chip);
-    },
+    move: async (control, position) => known(faders, control, 'fader')(position),
+    unplug: async (part) => known(plugged, part, 'part').unplug(),
+    plug: async (part) => known(plugged, part, 'part').plug(),
     async fault(part: string, fault: PartFault) {
       if (fault === 'jumps') throw new Error('the virtual rig has no jumping wiper; move the fader instead');
-      sim.fault(partOf(part).address, fault);
+      const { bus, address } = known(parts, part, 'part');
+      simOf(bus).fault(address, fault);
     },
-    async unplugBus(number) {
-      if (number !== busNumber) throw new Error(`the virtual rig has no bus ${number}`);
-      await bus?.remove();
-      bus = null;
+    unplugBus,
+    plugBus,
+    async lights(part) {
+      const shown = known(parts, part, 'part').chip.lights?.();
+      if (shown === undefined) throw new Error(`${part} has no lights`);
+      return shown;
     },
-    async plugBus(number) {
-      if (number !== busNumber) throw new Error(`the virtual rig has no bus ${number}`);
-      bus ??= await plugBus();
-    },
-    async lights(part): Promise<ShownLights> {
-      const { chip } = partOf(part);
-      if (chip === chips.matrix) return chips.matrix.lights();
-      if (chip === chips.pads) return chips.pads.lights();
-      throw new Error(`${part} has no lights`);
-    },
-    protocolErrors: async () => [...sim.protocolErrors, ...server.protocolErrors],
+    protocolErrors: async () => [
+      ...[...sims.values()].flatMap(({ protocolErrors }) => protocolErrors),
+      ...server.protocolErrors,
+    ],
     async close() {
-      await bus?.remove();
-      bus = null;
+      await Promise.all(busNumbers.map(unplugBus));
       await server.close();
     },
   };

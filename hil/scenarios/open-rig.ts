@@ -15,38 +15,59 @@ export function openRig(): Promise<Rig> {
 /** One line of `surfaced monitor -o json`. */
 export type MonitorLine = Readonly<Record<string, unknown>>;
 
+/** Longest wait for a line: a program that starts on a busy machine, a part that was away for long. */
+const untilMs = 60_000;
+
 /** `surfaced monitor` on the panel of a rig. */
 export class Monitor {
   readonly lines: MonitorLine[] = [];
   readonly #child: ChildProcess;
-  #onLine = () => {};
+  #onNews = () => {};
 
   constructor(rig: Rig) {
     const [program = '', ...rest] = rig.surfaced('monitor', '--config', rig.panelConfig, '-o', 'json');
     this.#child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
     createInterface({ input: this.#child.stdout! }).on('line', (line) => {
       this.lines.push(JSON.parse(line) as MonitorLine);
-      this.#onLine();
+      this.#onNews();
     });
+    this.#child.on('exit', () => this.#onNews());
   }
 
-  /** Resolves when what was told since `from` is enough; the file's time limit ends a wait in vain. */
+  /** Resolves when what was told since `from` is enough; rejects with the last lines when the time is over. */
   async until(
     isEnough: (lines: readonly MonitorLine[]) => boolean,
     from = 0,
   ): Promise<readonly MonitorLine[]> {
+    const deadline = performance.now() + untilMs;
     while (!isEnough(this.lines.slice(from))) {
-      if (this.#child.exitCode !== null) throw new Error('surfaced monitor has ended');
-      await new Promise<void>((resolve) => {
-        this.#onLine = resolve;
-      });
+      if (this.#isOver) throw new Error('surfaced monitor has ended');
+      await this.#news(deadline - performance.now());
     }
     return this.lines.slice(from);
   }
 
+  /** Resolves with the next line, or the end. */
+  #news(timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => {
+        const last = this.lines.slice(-8).map((line) => JSON.stringify(line));
+        reject(new Error(`what was awaited did not come; the last lines:\n${last.join('\n')}`));
+      }, timeoutMs);
+      this.#onNews = () => {
+        clearTimeout(late);
+        resolve();
+      };
+    });
+  }
+
+  get #isOver(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
   /** Ends it as an operator would; resolves to its exit code. */
   async stop(): Promise<number | null> {
-    if (this.#child.exitCode !== null) return this.#child.exitCode;
+    if (this.#isOver) return this.#child.exitCode;
     this.#child.kill('SIGTERM');
     const [code] = (await once(this.#child, 'exit')) as [number | null];
     return code;
