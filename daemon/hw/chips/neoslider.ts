@@ -31,6 +31,12 @@ const kind: SeesawKind = {
 /** Register 07 is analogue pin 0 on an ATtiny. */
 const wiperRegister = 0x07 + 18;
 const fullScale = 1023;
+/**
+ * A level this far from the last one counts when the part still says who it is: what garbles levels garbles that too. So
+ * does any new level that ends with FF, which is what a read has that ended early.
+ */
+const farLevels = 32;
+const endedEarly = 0xff;
 const pixelPin = 14;
 const pixelCount = 4;
 /** How far the bar steps back while the ends say which way to move. */
@@ -64,6 +70,8 @@ class NeoSliderSession implements PartSession {
   readonly #pixels: SeesawPixels;
   readonly #io: PartIo;
   readonly #faults = new Faults();
+  /** Null: none yet. */
+  #last: number | null = null;
 
   constructor(config: NeoSliderConfig, seesaw: Seesaw, pixels: SeesawPixels, io: PartIo) {
     this.#config = config;
@@ -79,11 +87,21 @@ class NeoSliderSession implements PartSession {
       this.#faults.count(`${kind.name} reports ${raw}, more than ${fullScale}`);
       return;
     }
+    if (this.#isDoubtful(raw) && !(await this.#seesaw.isSame())) {
+      this.#faults.count(`${kind.name} reports ${raw} and does not say who it is`);
+      return;
+    }
     this.#faults.clear();
+    this.#last = raw;
     const part = raw / fullScale;
     const { name: control, invert } = this.#config;
     this.#io.report([{ type: 'level', control, value: invert ? 1 - part : part, at: this.#io.time.now() }]);
   };
+
+  #isDoubtful(raw: number): boolean {
+    if (this.#last === null || Math.abs(raw - this.#last) > farLevels) return true;
+    return raw !== this.#last && (raw & 0xff) === endedEarly;
+  }
 
   readonly show = async ({ controls, brightness }: PartPicture): Promise<void> => {
     const feedback = controls.get(this.#config.name);

@@ -40,6 +40,9 @@ export function mostPulses(elapsedMs: number): number {
   return Math.floor(slackPulses + fastestPerMs * Math.min(Math.max(elapsedMs, 0), longestGapMs));
 }
 
+/** Looks at pushes that keep changing; bounces are over before. */
+const maxLooks = 4;
+
 /** Pulses since the last reading, in the part's sign; null on a first reading; or why they are unknown. */
 export type Travel = number | null | 'impossible' | 'restarted';
 
@@ -121,19 +124,21 @@ class EncoderSession implements PartSession {
   readonly #parts: EncoderParts;
   readonly #dials: readonly Dial[];
   readonly #faults = new Faults();
-  /** Whether each push was down; null: not known. */
-  #pushes: readonly boolean[] | null = null;
+  readonly #pushMask: number;
+  /** Levels of the pins of the pushes, low while pressed; null: not known. */
+  #pins: number | null = null;
 
   constructor(parts: EncoderParts) {
     this.#parts = parts;
     this.#dials = parts.names.names.map(() => new Dial());
+    this.#pushMask = parts.board.pushPins.reduce((mask, pin) => mask | (1 << pin), 0);
   }
 
   readonly poll = async (): Promise<void> => {
-    const { board, seesaw, io } = this.#parts;
+    const { seesaw, io } = this.#parts;
     this.#faults.assertSound();
     // Pins first: reading them releases the interrupt line of an ATtiny, so a turn after it raises the line again.
-    const pins = uint32(await seesaw.read('input', seesawModule.gpio, 0x04, 4));
+    const pins = await this.#readPins();
     const travels: Travel[] = [];
     for (const [index, dial] of this.#dials.entries()) {
       const bytes = await seesaw.read('input', seesawModule.encoder, 0x30 + index, 4);
@@ -144,9 +149,25 @@ class EncoderSession implements PartSession {
     // A first reading can be compared with nothing, so the pins that came with it are not believed either.
     const turns = travels.filter((travel) => typeof travel === 'number');
     if (turns.length < travels.length) return;
-    const pushes = board.pushPins.map((pin) => ((pins >>> pin) & 1) === 0);
-    this.#report(turns, pushes, at);
+    this.#report(turns, pins, at);
   };
+
+  /** A change counts when it is read twice: one garbled answer presses nothing. */
+  async #readPins(): Promise<number> {
+    let pins = await this.#readPinsOnce();
+    for (let look = 1; pins !== this.#pins; look++) {
+      const again = await this.#readPinsOnce();
+      if (again === pins) break;
+      if (look === maxLooks) return this.#pins ?? again;
+      pins = again;
+    }
+    return pins;
+  }
+
+  async #readPinsOnce(): Promise<number> {
+    const levels = await this.#parts.seesaw.read('input', seesawModule.gpio, 0x04, 4);
+    return (uint32(levels) & this.#pushMask) >>> 0;
+  }
 
   readonly show = async ({ controls, brightness }: PartPicture): Promise<void> => {
     const colours = this.#parts.names.names.map((name) => controls.get(name)?.light ?? dark);
@@ -157,18 +178,21 @@ class EncoderSession implements PartSession {
     await this.#parts.pixels.darken();
   }
 
-  #report(turns: readonly number[], pushes: readonly boolean[], at: Millis): void {
+  #report(turns: readonly number[], pins: number, at: Millis): void {
     this.#faults.clear();
-    const { names, io } = this.#parts;
+    const { board, names, io } = this.#parts;
+    const isDown = (levels: number, index: number): boolean =>
+      ((levels >>> (board.pushPins[index] ?? 0)) & 1) === 0;
     const inputs: RawInput[] = [];
     for (const [index, control] of names.names.entries()) {
       // Clockwise counts down, as the examples of the library say by negating.
       const pulses = (turns[index] ?? 0) * (names.invert ? 1 : -1);
       if (pulses !== 0) inputs.push({ type: 'turn', control, pulses, at });
-      const isDown = pushes[index] ?? false;
-      if (this.#pushes?.[index] !== isDown) inputs.push({ type: 'switch', control, isDown, at });
+      const down = isDown(pins, index);
+      if (this.#pins === null || isDown(this.#pins, index) !== down)
+        inputs.push({ type: 'switch', control, isDown: down, at });
     }
-    this.#pushes = pushes;
+    this.#pins = pins;
     if (inputs.length > 0) io.report(inputs);
   }
 
@@ -176,7 +200,7 @@ class EncoderSession implements PartSession {
   #distrust(travels: readonly Travel[], at: Millis): void {
     const { names, board, io } = this.#parts;
     for (const dial of this.#dials) dial.forget();
-    this.#pushes = null;
+    this.#pins = null;
     io.report([{ type: 'unsure', controls: names.names, at }]);
     if (travels.includes('restarted')) this.#faults.giveUp(`${board.kind.name} has lost its set-up`);
     this.#faults.count(`${board.kind.name} reports turns that no hand can make`);

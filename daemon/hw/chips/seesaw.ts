@@ -97,6 +97,8 @@ export class Seesaw {
   readonly time: PartTime;
   readonly #device: I2cDevice;
   readonly #readPauseMs: number;
+  /** Null: not identified yet. */
+  #version: number | null = null;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor({ device, time, readPauseMs }: SeesawOptions) {
@@ -142,14 +144,26 @@ export class Seesaw {
     const [id = 0] = await this.read('input', seesawModule.status, 0x01, 1);
     const chip = chips.get(id);
     if (chip === undefined) return { isExpected: false, words: 'something that is no seesaw part' };
-    // The low half is the date of the firmware.
-    const found = uint32(await this.read('input', seesawModule.status, 0x02, 4)) >>> 16;
+    this.#version = await this.#readVersion();
+    const found = this.#version >>> 16;
     const words = `seesaw product ${found} on ${chip}`;
     if (product !== null) return { isExpected: found === product, words };
     // An ATtiny has no answer to that, which reads as having everything.
     if (id !== samd09) return { isExpected: false, words };
     const has = uint32(await this.read('input', seesawModule.status, 0x03, 4));
     return { isExpected: (has & options) === options, words };
+  }
+
+  /** Whether it still says of itself what it said when it was identified. */
+  async isSame(): Promise<boolean> {
+    return (await this.#readVersion()) === this.#version;
+  }
+
+  /** Product in the upper half, date of the firmware in the lower; no date is FFFF, but a read that ended early is. */
+  async #readVersion(): Promise<number> {
+    const version = uint32(await this.read('input', seesawModule.status, 0x02, 4));
+    if ((version & 0xffff) !== 0xffff) return version;
+    throw new SurfacedError('E_HW_PART', 'the part does not end what it says of itself');
   }
 
   /** Makes pins inputs with pull-up that raise the interrupt line on a change, wired or not: one bit a pin. */

@@ -92,6 +92,8 @@ t.test('four parts on one bus that are polled at once take one pause, not four',
       await time.until(Promise.all(polled.map((session) => session.poll?.())));
       return time.now() - start;
     };
+    // A first reading is read twice; the second poll tells how pushes stand.
+    for (let n = 0; n < 2; n++) await took(sessions);
     const one = await took(sessions.slice(0, 1));
     const four = await took(sessions);
     t.equal(four, one, `${driver.part}: ${one} ms`);
