@@ -165,7 +165,7 @@ export class SignalStage {
     }
     const { chain, watch } = fader;
     const wasJumping = watch.isJumping;
-    watch.push(value);
+    watch.push(value, this.#now);
     if (watch.isJumping) {
       // What it said last may be wrong already: what comes next is a first reading.
       chain.reset();

@@ -208,3 +208,43 @@ for (const part of Object.keys(cases)) {
     }
   });
 }
+
+t.test(
+  'a wiper that jumps: the fader is named, reports nothing that stays, and is read anew when it rests',
+  async (t) => {
+    const world = new World('ads1115');
+    const wiper = new Ads1115Model();
+    world.bench.bus.sim.plug(0x48, wiper);
+    wiper.setVolts(0, place * 3.3);
+    await world.start();
+    world.told.length = 0;
+    for (let jump = 0; jump < 100; jump++) {
+      wiper.setVolts(0, jump % 2 === 0 ? 0 : place * 3.3);
+      await world.pass(20);
+    }
+    world.check();
+    t.same(world.bench.panel.state, {
+      isOpen: true,
+      problem: 'fader1 jumps: bad contact of its wiper or its wires, or garbled answers',
+      missing: ['fader1'],
+    });
+    t.same(
+      world.told.map(({ event }) => event).filter(({ type }) => type !== 'position'),
+      [
+        { type: 'reset', controls: ['fader1'] },
+        { type: 'missing', controls: ['fader1'] },
+      ],
+    );
+    wiper.setVolts(0, place * 3.3);
+    await world.pass(1000);
+    t.match(
+      world.told.slice(-2).map(({ event }) => event),
+      [
+        { type: 'missing', controls: [] },
+        { type: 'position', control: 'fader1' },
+      ],
+    );
+    t.same(world.bench.panel.state, { isOpen: true, problem: null, missing: [] });
+    await world.bench.stop();
+  },
+);

@@ -112,8 +112,8 @@ t.test('a fader that jumps is reset once, silent while it does, and read anew wh
   t.same(told.at(-1), { type: 'reset', controls: ['fader'] });
   t.equal(told.filter(({ type }) => type === 'reset').length, 1);
   t.same(samples(...jumps, ...jumps), [], 'the other one is where it was');
-  t.same(steady(0.9, 10), []);
-  t.match(steady(0.9, 10), [{ type: 'position', control: 'fader', value: 0.9 }]);
+  t.same(steady(0.9, 45), [], 'half a second');
+  t.match(steady(0.9, 15), [{ type: 'position', control: 'fader', value: 0.9 }]);
   t.same(signal.jumping, []);
   samples(...jumps);
   signal.lost(['fader']);
