@@ -47,8 +47,8 @@ export class I2cOwner {
   readonly #queue = new TransferQueue<Transfer>();
   readonly #ledger = new DeviceLedger();
   readonly #loudAgainAt = new Map<number, number>();
-  /** Slow transfers in a row, by address. */
-  readonly #slowInRow = new Map<number, number>();
+  /** Slow transfers in a row, and when it may be said again, by address. */
+  readonly #slow = new Map<number, { inRow: number; loudAgainAt: number }>();
   #running: Transfer | null = null;
   #onIdle = () => {};
   #errorsInRow = 0;
@@ -226,12 +226,13 @@ export class I2cOwner {
 
   /** Everybody waits for a part that is slow, so it is named. */
   #watchPace(address: number, tookMs: number): void {
-    const count = tookMs < slowTransferMs ? 0 : (this.#slowInRow.get(address) ?? 0) + 1;
-    this.#slowInRow.set(address, count);
     const { bus, log, timers } = this.#options;
     const now = timers.monotonic();
-    if (count < slowInRow || now < (this.#loudAgainAt.get(address) ?? 0)) return;
-    this.#loudAgainAt.set(address, now + loudEveryMs);
+    const seen = this.#slow.get(address) ?? { inRow: 0, loudAgainAt: now };
+    this.#slow.set(address, seen);
+    seen.inRow = tookMs < slowTransferMs ? 0 : seen.inRow + 1;
+    if (seen.inRow < slowInRow || now < seen.loudAgainAt) return;
+    seen.loudAgainAt = now + loudEveryMs;
     log.warn({ bus, address, tookMs: Math.round(tookMs) }, 'I2C part is slow: it stretches the clock');
   }
 

@@ -243,7 +243,11 @@ t.test(
     const lines: { level: number; msg: string; address?: number; tookMs?: number }[] = [];
     const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
     let transferMs = 1;
-    const { timers, part, other } = await opened({ ...usual, log, transferMs: () => transferMs });
+    const { timers, part, other, transports } = await opened({
+      ...usual,
+      log,
+      transferMs: () => transferMs,
+    });
     const read = async (device: typeof part, ms: number) => {
       transferMs = ms;
       const call = device.read('input', 1);
@@ -253,6 +257,11 @@ t.test(
     for (const ms of [60, 60, 60, 1, 60, 60, 60, 49, 60]) await read(part, ms);
     await read(other, 60);
     t.same(lines, []);
+    // That it failed is said by itself.
+    transports[0]?.failures.push(failure);
+    fate(part.read('input', 1));
+    await timers.pass(60);
+    t.equal(lines.splice(0).length, 1);
     for (let round = 0; round < 10; round += 1) await read(part, 60);
     t.same(
       lines.map(({ msg, address, tookMs }) => ({ msg, address, tookMs })),
