@@ -14,6 +14,12 @@ const memory = '1G';
 /** Enough of the kernel's own messages to see why it died. */
 const kernelLinesKept = 40;
 
+/**
+ * Node as it runs best in the guest, whose only processor no thread gives up before its time is over: threads that compile
+ * and collect hold everything up by 100 ms and more, which the program takes for a bus that is stuck.
+ */
+export const guestNode: readonly [string, ...string[]] = [process.execPath, '--single-threaded', '--no-opt'];
+
 /** One run of a program in the rig. */
 export interface RigProgram {
   /** Path of the kernel, from `ensureKernel()`. */

@@ -4,7 +4,7 @@
  * seconds to start in the rig, unless SURFACED_COMPILED names a `main.js` that is up to date, as `npm run hil` does.
  */
 import { ensureAdapters } from './adapters/build.mjs';
-import { bootRig } from './boot.ts';
+import { bootRig, guestNode } from './boot.ts';
 import { ensureKernel } from './kernel/build.mjs';
 import { rigMissing } from './missing.ts';
 
@@ -20,7 +20,7 @@ const { SURFACED_COMPILED: compiled = '' } = process.env;
 console.log(`# surfaced runs ${compiled === '' ? 'from source' : `as compiled: ${compiled}`}`);
 const { exitCode } = await bootRig({
   kernel: await ensureKernel(),
-  program: [process.execPath, '--import=tsx', file],
+  program: [...guestNode, '--import=tsx', file],
   environment: {
     SURFACED_CUSE_I2C: adapters['cuse-i2c'],
     SURFACED_QUADRATURE: adapters.quadrature,

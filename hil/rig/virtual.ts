@@ -7,6 +7,7 @@ import type { Ability, PartFault, Rig } from '../scenarios/rig.ts';
 import { SimBus } from '../sim/chips/bus.ts';
 import type { ChipModel, I2cMessage } from '../sim/chips/model.ts';
 import { ChipServer } from '../sim/chips/server.ts';
+import { guestNode } from './boot.ts';
 import { type I2cBus, startI2cBus } from './guest/chips.ts';
 import { setLine } from './guest/lines.ts';
 import { type BusPart, makePanelParts } from './guest/panel-parts.ts';
@@ -123,7 +124,7 @@ export async function openVirtualRig(environment: NodeJS.ProcessEnv): Promise<Ri
     deviceConfig: panelConfig,
     panelConfig,
     surfaced: (...args) => [
-      process.execPath,
+      ...guestNode,
       ...(compiled === '' ? ['--import=tsx', source] : [compiled]),
       ...args,
     ],

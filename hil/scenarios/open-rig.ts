@@ -74,6 +74,22 @@ export class Monitor {
   }
 }
 
+/** What is wrong with the panel, as it was told last; null: nothing, or nothing was told yet. */
+export function problemIn(lines: readonly MonitorLine[]): string | null {
+  return (lines.findLast(({ type }) => type === 'panel')?.problem ?? null) as string | null;
+}
+
+/** Names of the controls that are missing, as they were told last. */
+export function missingIn(lines: readonly MonitorLine[]): readonly string[] {
+  return (lines.findLast(({ type }) => type === 'missing')?.controls ?? []) as readonly string[];
+}
+
+/** Whether the panel is open and nothing of it is missing. */
+export function isWhole(lines: readonly MonitorLine[]): boolean {
+  const isOpen = lines.findLast(({ type }) => type === 'panel')?.isOpen === true;
+  return isOpen && problemIn(lines) === null && missingIn(lines).length === 0;
+}
+
 /** Sum of the pulses that a control reported. */
 export function pulsesOf(lines: readonly MonitorLine[], control: string): number {
   return lines
