@@ -135,11 +135,12 @@ t.test('a panel that is plugged in', async () => {
   await press();
 });
 
-for (const round of [1, 2]) {
-  t.test(`it is unplugged while its button is down, and comes back: ${round}`, async (t) => {
-    await inside.send(Uint8Array.of(0x90, 60, 100, 0xb0, 1, 64));
-    await monitor.until('a position', limitMs, () => monitor.positions('fader1', 0).length >= round);
-    await inside.receives('the light', lightOf(true));
+for (const isDown of [true, false]) {
+  t.test(`it is unplugged while its button is ${isDown ? 'down' : 'up'}, and comes back`, async (t) => {
+    if (isDown) {
+      await inside.send(Uint8Array.of(0x90, 60, 100));
+      await inside.receives('the light', lightOf(true));
+    }
     const from = monitor.lines.length;
     const logged = monitor.logs.length;
     inside.close();
