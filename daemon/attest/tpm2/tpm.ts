@@ -23,7 +23,7 @@ export interface Executor {
 
 /** How long a TPM that says "again" is asked again. */
 export interface Patience {
-  /** Pause before the first repetition, milliseconds; doubled each time. */
+  /** Pause before the first repetition, milliseconds, at least 1; doubled each time. */
   readonly firstMs: number;
   /** Longest pause, milliseconds. */
   readonly longestMs: number;
@@ -68,6 +68,7 @@ export class Tpm implements Executor {
   /**
    * Runs `work` with a scope, and flushes whatever was loaded or started in it, whether it throws or not. The signal
    * releases whoever waits in the scope at once; a command that the TPM is at is still waited for, before the flushing.
+   * Once `work` is done the scope takes no more commands: whatever they loaded would stay.
    * @throws what `work` throws; the reason of the signal
    */
   async scope<Value>(
@@ -84,28 +85,33 @@ export class Tpm implements Executor {
     try {
       return await work(scope);
     } finally {
-      const flushed = this.#whenFree(() => this.#flush(scope.take()), null);
+      scope.end();
+      const flushed = this.#whenFree(() => this.#flush([...scope.take(), ...this.#leftovers]), null);
       if (signal?.aborted !== true) await flushed;
     }
   }
 
   /** Ends the connection after all that was asked for. May be called twice. */
   async close(): Promise<void> {
-    await this.#last;
+    await this.#whenFree(async () => {
+      if (!this.#transport.hasResourceManager) await this.#flush([...this.#leftovers]);
+      this.#leftovers.clear();
+    }, null);
     await this.#transport.close();
   }
 
-  /** Never rejects: what cannot be flushed now is tried again when room is needed. */
+  /** Never rejects: what cannot be flushed now is tried again at the next end of a scope, or when room is needed. */
   async #flush(handles: readonly number[]): Promise<void> {
+    for (const handle of handles) this.#leftovers.add(handle);
     for (const handle of handles)
       try {
         await this.#runOnce(flushContext, { handles: {}, parameters: { flushHandle: handle } }, null);
         this.#leftovers.delete(handle);
       } catch (problem) {
+        // Nobody answers: each of the others could take as long again.
+        if (problem instanceof TpmTransportError) return;
         // Gone already: the TPM was reset, or the connection was and all that was loaded with it.
-        const isGone = problem instanceof TpmError && problem.is('HANDLE', 'VALUE');
-        if (isGone) this.#leftovers.delete(handle);
-        else this.#leftovers.add(handle);
+        if (problem instanceof TpmError && problem.is('HANDLE', 'VALUE')) this.#leftovers.delete(handle);
       }
   }
 
@@ -147,7 +153,7 @@ export class Tpm implements Executor {
     const bytes = message.encode();
     const { firstMs, longestMs, totalMs } = this.#patience;
     let waitedMs = 0;
-    for (let pauseMs = firstMs; ; pauseMs = Math.min(pauseMs * 2, longestMs)) {
+    for (let pauseMs = Math.max(1, firstMs); ; pauseMs = Math.min(pauseMs * 2, longestMs)) {
       const response = await this.#transport.exchange(bytes, command.mostMs);
       const code = responseCode(command.name, response);
       if (code === 0) return this.#decoded(command, message, response);
@@ -158,17 +164,23 @@ export class Tpm implements Executor {
     }
   }
 
-  /** What was loaded by a command whose response is no good must not stay. */
+  /**
+   * What was loaded by a command whose response is no good must not stay. A handle that the TPM gives anew stands for
+   * nothing old any more.
+   */
   #decoded<HandleName extends string, Parameters, Result>(
     command: Command<HandleName, Parameters, Result>,
     message: Message<HandleName, Parameters, Result>,
     response: Uint8Array,
   ): Done<Result> {
+    const hasHandle = command.returnsHandle && response.length >= headerBytes + 4;
+    const handle = hasHandle ? new Reader(response.subarray(headerBytes)).u32() : null;
     try {
-      return message.decode(response);
+      const done = message.decode(response);
+      if (handle !== null) this.#leftovers.delete(handle);
+      return done;
     } catch (problem) {
-      if (command.returnsHandle && response.length >= headerBytes + 4)
-        this.#leftovers.add(new Reader(response.subarray(headerBytes)).u32());
+      if (handle !== null) this.#leftovers.add(handle);
       throw problem;
     }
   }
@@ -233,6 +245,7 @@ export class Scope implements Executor {
   readonly tpm: Tpm;
   readonly #run: Run;
   readonly #loaded = new Set<number>();
+  #isOver = false;
 
   constructor(tpm: Tpm, run: Run) {
     this.tpm = tpm;
@@ -243,16 +256,23 @@ export class Scope implements Executor {
     command: Command<HandleName, Parameters, Result>,
     call: Call<HandleName, Parameters>,
   ): Promise<Result> {
+    if (this.#isOver) return Promise.reject(new Error(`${command.name} in a scope that is over`));
     return this.#run(command, call, ({ result, ended }) => {
       for (const { handle } of ended) this.#loaded.delete(handle);
       if (command.returnsHandle) this.#loaded.add((result as { readonly handle: number }).handle);
+      if (command.code === flushContext.code)
+        this.#loaded.delete((call.parameters as { readonly flushHandle: number }).flushHandle);
     });
   }
 
   /** Flushes one thing before the scope ends: a TPM has room for three. */
   async flush(handle: number): Promise<void> {
     await this.execute(flushContext, { handles: {}, parameters: { flushHandle: handle } });
-    this.#loaded.delete(handle);
+  }
+
+  /** Takes no more commands. */
+  end(): void {
+    this.#isOver = true;
   }
 
   /** What is still loaded, the last first; forgotten here. */
