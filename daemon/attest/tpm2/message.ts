@@ -155,17 +155,16 @@ export class Message<HandleName extends string, Parameters, Result> {
   }
 
   #checkSessions(reader: Reader, received: Buffer): Session[] {
-    const { authValueAfter } = this.#call;
+    const { authValueAfter = null } = this.#call;
     const ended: Session[] = [];
-    this.#authorizations.forEach(({ session, entity: before }, index) => {
+    this.#authorizations.forEach(({ session, entity }, index) => {
       const nonceTPM = digestBuffer.read(reader);
       const attributes = sessionAttributes.read(reader);
       const hmac = digestBuffer.read(reader);
       if (session === null) return;
-      const isChanged = index === 0 && before !== null && authValueAfter !== undefined;
-      const entity = isChanged ? { ...before, authValue: authValueAfter } : before;
       const rpHash = responseHash(session.hash, this.#command.code, received);
-      session.check({ rpHash, entity, nonceTPM, attributes, hmac });
+      const after = index === 0 ? authValueAfter : null;
+      session.check({ rpHash, entity, authValueAfter: after, nonceTPM, attributes, hmac });
       if (!attributes.has('continueSession')) ended.push(session);
     });
     return ended;

@@ -88,9 +88,9 @@ export class Session {
     return this.#nonceTPM;
   }
 
-  /** Takes a nonce for the next command. */
-  roll(): void {
-    this.#nonceCaller = randomBytes(hashOf(this.hash).size);
+  /** Takes a nonce for the next command; it can be given for tests alone. */
+  roll(nonceCaller: Uint8Array = randomBytes(hashOf(this.hash).size)): void {
+    this.#nonceCaller = nonceCaller;
   }
 
   /** TPMA_SESSION for a command that can encrypt what these say. */
@@ -113,7 +113,7 @@ export class Session {
     readonly nonce: Uint8Array;
     readonly hmac: Uint8Array;
   } {
-    const key = this.#hmacKey(entity);
+    const key = this.#hmacKey(entity, null);
     const hmac =
       this.kind === 'policy' && key.length === 0
         ? new Uint8Array(0)
@@ -134,12 +134,14 @@ export class Session {
   check(answer: {
     readonly rpHash: Uint8Array;
     readonly entity: Entity | null;
+    /** The authorization value of `entity` from now on, when the command changed it. */
+    readonly authValueAfter: Uint8Array | null;
     readonly nonceTPM: Uint8Array;
     readonly attributes: Attributes<SessionAttribute>;
     readonly hmac: Uint8Array;
   }): void {
-    const { rpHash, entity, nonceTPM, attributes, hmac } = answer;
-    const key = this.#hmacKey(entity);
+    const { rpHash, entity, authValueAfter, nonceTPM, attributes, hmac } = answer;
+    const key = this.#hmacKey(entity, authValueAfter);
     if (this.kind === 'policy' && key.length === 0) {
       if (hmac.length > 0) throw new TpmSessionError('an HMAC from a session that has no key');
     } else {
@@ -176,14 +178,14 @@ export class Session {
     return { key: made.subarray(0, 16), iv: made.subarray(16) };
   }
 
-  #hmacKey(entity: Entity | null): Buffer {
+  #hmacKey(entity: Entity | null, authValueAfter: Uint8Array | null): Buffer {
     if (entity === null || !this.#countsAuthValue(entity)) return Buffer.from(this.#sessionKey);
-    return Buffer.concat([this.#sessionKey, withoutTrailingZeros(entity.authValue)]);
+    return Buffer.concat([this.#sessionKey, withoutTrailingZeros(authValueAfter ?? entity.authValue)]);
   }
 
   #countsAuthValue(entity: Entity): boolean {
     if (this.kind === 'policy') return this.isAuthValueNeeded;
-    return this.#bind === null || Buffer.compare(this.#bind.name, entity.name) !== 0;
+    return this.#bind === null || !isSame(this.#bind, entity);
   }
 
   #hmac(key: Uint8Array, parts: readonly Uint8Array[]): Buffer {
@@ -191,6 +193,12 @@ export class Session {
     for (const part of parts) hmac.update(part);
     return hmac.digest();
   }
+}
+
+/** A session is bound to an entity for as long as the authorization value of that stays (seen with libtpms 0.9.2). */
+function isSame(bound: Entity, entity: Entity): boolean {
+  const authValues = [withoutTrailingZeros(bound.authValue), withoutTrailingZeros(entity.authValue)] as const;
+  return Buffer.compare(bound.name, entity.name) === 0 && Buffer.compare(...authValues) === 0;
 }
 
 function number(value: number): Buffer {
