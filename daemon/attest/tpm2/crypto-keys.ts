@@ -9,7 +9,7 @@ import {
   publicEncrypt,
   randomBytes,
 } from 'node:crypto';
-import { algorithm, curve, hashOf } from './algorithms.ts';
+import { algorithm, curve, type HashName, hashOf } from './algorithms.ts';
 import { buffer, encode, struct } from './codec.ts';
 import { kdfe } from './kdf.ts';
 import type { EccPublic, Public, RsaPublic } from './structures/public.ts';
@@ -95,19 +95,10 @@ export function encapsulate(
   label: string,
   random: (bytes: number) => Uint8Array = randomBytes,
 ): { readonly secret: Buffer; readonly encrypted: Buffer } {
-  const { name, size } = hashOf(area.nameAlg);
   if (area.type === algorithm.rsa) {
+    const { name, size } = hashOf(oaepHashOf(area));
     const secret = Buffer.from(random(size));
-    const encrypted = publicEncrypt(
-      {
-        key: publicKeyOf(area),
-        padding: constants.RSA_PKCS1_OAEP_PADDING,
-        oaepHash: name,
-        oaepLabel: Buffer.from(`${label}\0`),
-      },
-      secret,
-    );
-    return { secret, encrypted };
+    return { secret, encrypted: encryptOaep(publicKeyOf(area), name, label, secret) };
   }
   if (area.type !== algorithm.ecc) throw new TpmFormatError('the object is no asymmetric key');
   const { openssl, bytes } = curveOf(area.curve);
@@ -118,8 +109,25 @@ export function encapsulate(
   const z = padded(ephemeral.computeSecret(Buffer.concat([Buffer.from([4]), x, y])), bytes);
   const own = ephemeral.getPublicKey();
   const ownX = own.subarray(1, 1 + bytes);
+  const { size } = hashOf(area.nameAlg);
   const secret = kdfe({ hash: area.nameAlg, z, label, partyU: ownX, partyV: x, bits: size * 8 });
   return { secret, encrypted: encode(point, { x: ownX, y: own.subarray(1 + bytes) }) };
+}
+
+/** That of the key's own scheme, which storage keys do not have; else nameAlg (Part 1, annex B.4). */
+const oaepHashOf = ({ scheme, nameAlg }: RsaPublic): number =>
+  scheme?.algorithm === algorithm.oaep && scheme.hash !== null ? scheme.hash : nameAlg;
+
+/** @throws TpmFormatError when the key cannot encrypt: its modulus is too short or even */
+function encryptOaep(key: KeyObject, oaepHash: HashName, label: string, secret: Uint8Array): Buffer {
+  const padding = constants.RSA_PKCS1_OAEP_PADDING;
+  try {
+    return publicEncrypt({ key, padding, oaepHash, oaepLabel: Buffer.from(`${label}\0`) }, secret);
+  } catch (problem) {
+    throw new TpmFormatError('the object holds no RSA key that secrets can be encrypted to', {
+      cause: problem,
+    });
+  }
 }
 
 function takePrivate(ephemeral: ECDH, random: (bytes: number) => Uint8Array, bytes: number): void {
