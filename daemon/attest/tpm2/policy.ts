@@ -22,6 +22,7 @@ import type { Entity, Session } from './session.ts';
 import { type PcrSelection, pcrSelections } from './structures/pcr.ts';
 import type { Public } from './structures/public.ts';
 import type { Signature } from './structures/signature.ts';
+import type { Ticket } from './structures/ticket.ts';
 import type { Executor } from './tpm.ts';
 
 /** One thing that a policy demands. */
@@ -170,22 +171,33 @@ async function takeAuthorize(
   { key, policyRef, approval }: Extract<PolicyStep, { kind: 'authorize' }>,
 ): Promise<void> {
   if (approval === null) throw new RangeError('the policy was not approved: there is no signature to show');
-  const loaded = await loadPublic(executor, key);
   const signed = digestOf(key.nameAlg, approvalOf(approval.policy, policyRef));
-  const { validation } = await executor.execute(verifySignature, {
-    handles: { keyHandle: loaded },
-    parameters: { digest: signed, signature: approval.signature },
-  });
-  await executor.execute(flushContext, { handles: {}, parameters: { flushHandle: loaded.handle } });
+  const checkTicket = await checked(executor, key, signed, approval.signature);
   await executor.execute(policyAuthorize, {
     handles: { policySession },
     parameters: {
       approvedPolicy: approval.policy,
       policyRef,
       keySign: nameOfPublic(key),
-      checkTicket: validation,
+      checkTicket,
     },
   });
+}
+
+/** The TPM's word that the signature is right; the key does not stay loaded. */
+async function checked(
+  executor: Executor,
+  key: Public,
+  digest: Uint8Array,
+  signature: Signature,
+): Promise<Ticket> {
+  const loaded = await loadPublic(executor, key);
+  try {
+    const call = { handles: { keyHandle: loaded }, parameters: { digest, signature } };
+    return (await executor.execute(verifySignature, call)).validation;
+  } finally {
+    await executor.execute(flushContext, { handles: {}, parameters: { flushHandle: loaded.handle } });
+  }
 }
 
 /** The digest that a session has come to. */

@@ -143,6 +143,8 @@ export function decodeResponseCode(code: number): DecodedResponseCode {
       subject.number === 0 ? command : subject,
     );
   }
+  // Bit 10: of the vendor, whatever the rest looks like.
+  if ((rc & 0x400) !== 0) return known({}, rc, 'TPM_RC_', rc & 0xfff, command);
   if ((rc & 0x900) === 0x900) {
     const low = rc & 0x7f;
     if (low >= 0x10 && low <= 0x16)

@@ -29,12 +29,10 @@ const selection: Codec<PcrSelection> = {
     return { hash, pcrs: Array.from({ length: size * 8 }, (_, pcr) => pcr).filter(isSet) };
   },
   write(writer, { hash, pcrs }) {
+    const wrong = pcrs.find((pcr) => !Number.isInteger(pcr) || pcr < 0 || pcr >= mostBytes * 8);
+    if (wrong !== undefined) throw new RangeError(`PCR ${wrong}: expected 0 to ${mostBytes * 8 - 1}`);
     const bits = Buffer.alloc(Math.max(sentBytes, ...pcrs.map((pcr) => (pcr >> 3) + 1)));
-    for (const pcr of pcrs) {
-      if (!Number.isInteger(pcr) || pcr < 0 || pcr >= mostBytes * 8)
-        throw new RangeError(`PCR ${pcr}: expected 0 to ${mostBytes * 8 - 1}`);
-      bits[pcr >> 3] = (bits[pcr >> 3] ?? 0) | (1 << (pcr & 7));
-    }
+    for (const pcr of pcrs) bits[pcr >> 3] = (bits[pcr >> 3] ?? 0) | (1 << (pcr & 7));
     writer.u16(hash);
     writer.u8(bits.length);
     writer.bytes(bits);
