@@ -11,6 +11,7 @@ type Part =
   | 'gateway'
   | 'hw'
   | 'attest'
+  | 'tpm2'
   | 'kube'
   | 'bridge'
   | 'web'
@@ -26,6 +27,7 @@ const parts: readonly (readonly [prefix: string, part: Part])[] = [
   ['daemon/device.ts', 'device'],
   ['daemon/gateway.ts', 'gateway'],
   ['daemon/hw/', 'hw'],
+  ['daemon/attest/tpm2/', 'tpm2'],
   ['daemon/attest/', 'attest'],
   ['daemon/bridge/kube/', 'kube'],
   ['daemon/bridge/', 'bridge'],
@@ -46,6 +48,7 @@ const roles: readonly Part[] = [
   'gateway',
   'hw',
   'attest',
+  'tpm2',
   'bridge',
   'kube',
   'web',
@@ -57,10 +60,11 @@ const roles: readonly Part[] = [
 const mayUse: Readonly<Record<Part, readonly Part[]>> = {
   main: ['commands', ...roles, 'hil'],
   commands: roles,
-  device: ['hw', 'attest', 'bridge', 'surface', 'config'],
-  gateway: ['attest', 'bridge', 'kube', 'web', 'config', 'surface'],
+  device: ['hw', 'attest', 'tpm2', 'bridge', 'surface', 'config'],
+  gateway: ['attest', 'tpm2', 'bridge', 'kube', 'web', 'config', 'surface'],
   hw: ['surface', 'config'],
-  attest: ['config'],
+  attest: ['tpm2', 'config'],
+  tpm2: [],
   kube: ['config'],
   bridge: ['kube', 'surface', 'config'],
   web: ['surface', 'config'],
@@ -78,6 +82,7 @@ const mayKnow: Readonly<Record<Part, readonly Part[]>> = {
   gateway: [],
   hw: [],
   attest: ['bridge'],
+  tpm2: [],
   kube: ['surface'],
   bridge: ['attest'],
   web: ['attest', 'bridge'],
@@ -112,12 +117,15 @@ function fault(file: string, used: Import): string | null {
       .join('/');
     const owners = packagesOf[name];
     if (part === 'surface') return `surface does without packages: ${used.specifier}`;
+    if (part === 'tpm2' && !name.startsWith('node:')) return `tpm2 does without packages: ${used.specifier}`;
     return owners && part !== 'hil' && !owners.includes(part) ? `${part} does without ${name}` : null;
   }
   if (!/\.(?:ts|tsx|mjs|json|css)$/.test(used.specifier)) return `without its extension: ${used.specifier}`;
   if (!existsSync(path.join(root, used.file))) return null;
   const target = partOf(used.file);
-  if (target === null || target === part || target === 'common') return null;
+  if (target === part) return null;
+  if (part === 'tpm2') return `tpm2 is a library that others could take, without ${used.specifier}`;
+  if (target === null || target === 'common') return null;
   if (mayUse[part].includes(target)) return null;
   if (used.isTypeOnly && mayKnow[part].includes(target)) return null;
   return `${part} must not ${used.isTypeOnly ? 'know' : 'use'} ${target}: ${used.specifier}`;
@@ -182,4 +190,11 @@ const h = await import('@kubernetes/client-node');
   t.equal(use('daemon/attest/x.ts', '../bridge/registry/types.ts', true), null);
   t.equal(use('daemon/attest/x.ts', '../config/schema.ts'), null);
   t.match(use('daemon/attest/x.ts', '../config/schema'), /without its extension/);
+  t.match(use('daemon/attest/tpm2/x.ts', '../../errors.ts'), /a library that others could take/);
+  t.match(use('daemon/attest/tpm2/x.ts', '../types.ts', true), /a library that others could take/);
+  t.match(use('daemon/attest/tpm2/x.ts', 'zod'), /tpm2 does without packages/);
+  t.equal(use('daemon/attest/tpm2/commands/x.ts', '../wire.ts'), null);
+  t.equal(use('daemon/attest/tpm2/x.ts', 'node:crypto'), null);
+  t.equal(use('daemon/attest/x.ts', './tpm2/tpm.ts'), null);
+  t.match(use('daemon/hw/x.ts', '../attest/tpm2/tpm.ts'), /hw must not use tpm2/);
 });
