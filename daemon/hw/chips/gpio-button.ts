@@ -42,7 +42,9 @@ async function openButton(config: GpioButtonConfig, io: PartIo): Promise<PartSes
       onEdges: (edges) => {
         for (const edge of edges) report(edge.isHigh, edge.at);
       },
-      onMissed: ([isDown = false]) => report(isDown, io.time.now()),
+      onMissed: ([isDown = null]) => {
+        if (isDown !== null) report(isDown, io.time.now());
+      },
       onLost: io.fail,
     },
   );

@@ -71,9 +71,9 @@ async function openEncoder(config: GpioEncoderConfig, io: PartIo): Promise<PartS
       onEdges: (edges) => {
         if (decoder !== null) io.report(readingsOf(config, decoder, edges));
       },
-      onMissed: ([a = false, b = false, isDown]) => {
+      onMissed: ([a = null, b = null, isDown = null]) => {
         decoder?.resync({ a, b });
-        if (isDown !== undefined) io.report([switchInput(isDown, io.time.now())]);
+        if (isDown !== null) io.report([switchInput(isDown, io.time.now())]);
       },
       onLost: io.fail,
     },

@@ -95,10 +95,10 @@ interface LinesOptions {
 }
 
 /**
- * Lines that are held. Order after a loss: one read empties the queue, as the buffer holds the deepest one; edges before
- * the gap are reported; the levels are read; `onMissed` tells them and how many edges were not reported. Edges that
- * follow the gap in that queue are older than the levels, so they are in them, and only counted as lost. An edge between
- * the read and the levels comes with the next queue: it says a level that is already known, which changes nothing.
+ * Lines that are held. After a gap in the numbers nothing is known of the levels but what each line's next edge says; who
+ * counts goes on from there, so that little more is lost than the kernel lost. Lines of which the queue, which one read
+ * empties as the buffer holds the deepest one, says nothing more are read when it was told. An edge between the two
+ * comes with the next queue: it says a level that is already known, which changes nothing.
  */
 class CharacterDeviceLines implements LineGroup {
   readonly #options: LinesOptions;
@@ -135,25 +135,40 @@ class CharacterDeviceLines implements LineGroup {
   }
 
   #take(bytes: Uint8Array): void {
-    const { handlers } = this.#options;
-    const { events, lostCount } = this.#sequence.take(uapi.decodeEvents(bytes));
-    if (events.length > 0) {
+    const { handlers, request } = this.#options;
+    /** Since a gap: what the lines said after it. Null: no gap. */
+    let told: Map<number, boolean> | null = null;
+    for (const { lostBefore, events } of this.#sequence.take(uapi.decodeEvents(bytes))) {
+      if (lostBefore > 0) {
+        told = new Map();
+        this.#logLoss(lostBefore);
+        handlers.onMissed(
+          request.lines.map(() => null),
+          lostBefore,
+        );
+      }
+      // Who was told may have closed the lines.
+      if (!this.#file.isOpen) return;
+      for (const { line, isHigh } of events) told?.set(line, isHigh);
       handlers.onEdges(
         events.map(({ line, isHigh, timestampNs }) => ({ line, isHigh, at: fromMonotonic(timestampNs) })),
       );
+      if (!this.#file.isOpen) return;
     }
-    // Who took the edges may have closed the lines.
-    if (lostCount > 0 && this.#file.isOpen) this.#miss(lostCount);
+    if (told !== null && told.size < request.lines.length) this.#tellLevels(told);
   }
 
-  #miss(lostCount: number): void {
-    const { handlers, log, request } = this.#options;
+  #logLoss(lostCount: number): void {
+    const { log, request } = this.#options;
     this.#lostTotal += lostCount;
-    if (performance.now() - this.#loggedAt >= logEveryMs) {
-      this.#loggedAt = performance.now();
-      const fields = { lines: request.lines, consumer: request.consumer };
-      log.warn({ ...fields, lostCount, lostTotal: this.#lostTotal }, 'GPIO edges were lost');
-    }
+    if (performance.now() - this.#loggedAt < logEveryMs) return;
+    this.#loggedAt = performance.now();
+    const fields = { lines: request.lines, consumer: request.consumer };
+    log.warn({ ...fields, lostCount, lostTotal: this.#lostTotal }, 'GPIO edges were lost');
+  }
+
+  #tellLevels(told: ReadonlyMap<number, boolean>): void {
+    const { handlers, request } = this.#options;
     let levels: readonly boolean[];
     try {
       levels = this.levels();
@@ -161,7 +176,10 @@ class CharacterDeviceLines implements LineGroup {
       this.#file.fail(problem);
       return;
     }
-    handlers.onMissed(levels, lostCount);
+    handlers.onMissed(
+      request.lines.map((line, index) => told.get(line) ?? levels[index] ?? null),
+      0,
+    );
   }
 
   #error(reason: string, cause: unknown): SurfacedError {

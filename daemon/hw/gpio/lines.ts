@@ -30,11 +30,12 @@ export interface LineHandlers {
   /** Edges in the order in which the kernel saw them, all lines of the request together. */
   readonly onEdges: (edges: readonly LineEdge[]) => void;
   /**
-   * Edges were lost (a gap in the kernel's sequence numbers). `levels` are the levels now, in the order of the request:
-   * who counts starts over from them, and counts nothing for what was missed. `lostCount`: all edges that were lost and
-   * not told of before.
+   * Edges were lost (a gap in the kernel's sequence numbers), `lostCount` of them that were not told of before. `levels`,
+   * in the order of the request, are those from which the next edges go on; null: not known until the line's next edge.
+   * Who counts starts over from them, and counts nothing for what was missed. Called again with the levels now, and a
+   * count of 0, when the edges that followed did not tell all of them.
    */
-  readonly onMissed: (levels: readonly boolean[], lostCount: number) => void;
+  readonly onMissed: (levels: readonly (boolean | null)[], lostCount: number) => void;
   /** The chip went away. Called at most once, and not after `close`. */
   readonly onLost: (problem: Error) => void;
 }

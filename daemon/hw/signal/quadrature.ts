@@ -1,9 +1,9 @@
 /** Two lines of an encoder that change one after the other; which one comes first tells the direction. */
 
-/** Levels of both lines. */
+/** Levels of both lines; null: not known until the line's next edge. */
 export interface QuadratureLevels {
-  readonly a: boolean;
-  readonly b: boolean;
+  readonly a: boolean | null;
+  readonly b: boolean | null;
 }
 
 /** What was counted since the start. */
@@ -56,13 +56,17 @@ export class QuadratureDecoder {
   edge(line: 'a' | 'b', isHigh: boolean): 1 | -1 | 0 {
     // An edge to the level that the line has: the one before it was not seen.
     if (this.#levels[line] === isHigh) this.#missed += 1;
+    // An edge tells the level before it, too.
+    else this.#levels = { ...this.#levels, [line]: !isHigh };
     return this.sample({ ...this.#levels, [line]: isHigh });
   }
 
   /** Takes the levels of both lines, read at one time, and gives the pulses, clockwise positive. */
   sample(levels: QuadratureLevels): 1 | -1 | 0 {
-    const pulses = pulsesOf[(stateOf(levels) << 2) | stateOf(this.#levels)];
+    const [before, after] = [stateOf(this.#levels), stateOf(levels)];
     this.#levels = levels;
+    if (before === null || after === null) return 0;
+    const pulses = pulsesOf[(after << 2) | before];
     if (pulses === null || pulses === undefined) {
       this.#missed += 2;
       return 0;
@@ -73,11 +77,14 @@ export class QuadratureDecoder {
 
   /** Starts over from levels after a loss; counts no pulse. */
   resync(levels: QuadratureLevels): void {
-    this.#missed += Number(levels.a !== this.#levels.a) + Number(levels.b !== this.#levels.b);
+    const isChanged = (line: 'a' | 'b'): boolean =>
+      this.#levels[line] !== null && levels[line] !== null && levels[line] !== this.#levels[line];
+    this.#missed += Number(isChanged('a')) + Number(isChanged('b'));
     this.#levels = levels;
   }
 }
 
-function stateOf({ a, b }: QuadratureLevels): number {
-  return (Number(a) << 1) | Number(b);
+/** Null as long as one of them is not known. */
+function stateOf({ a, b }: QuadratureLevels): number | null {
+  return a === null || b === null ? null : (Number(a) << 1) | Number(b);
 }

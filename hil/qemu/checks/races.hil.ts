@@ -63,7 +63,7 @@ async function readKnob(onEdges: (edges: readonly LineEdge[]) => void = () => {}
           seen.position += decoder.edge(line === knob.a ? 'a' : 'b', isHigh);
         onEdges(edges);
       },
-      onMissed: ([a = false, b = false], lostCount) => {
+      onMissed: ([a = null, b = null], lostCount) => {
         seen.lost += lostCount;
         seen.gaps += 1;
         decoder.resync({ a, b });

@@ -60,7 +60,7 @@ class Reports<Item> {
 
 type LineReport =
   | LineEdge
-  | { readonly levels: readonly boolean[]; readonly lostCount: number }
+  | { readonly levels: readonly (boolean | null)[]; readonly lostCount: number }
   | { readonly problem: Error };
 
 const recordLines = (reports: Reports<LineReport>): LineHandlers => ({
@@ -166,11 +166,18 @@ t.test('a queue that overflows', async (t) => {
   await reports.until(({ length }) => length === 1);
   // The queue holds 1024; nothing is read before this function waits.
   for (let count = 0; count < 1501; count += 1) setLine(free.a, count % 2 === 0);
-  const items = await reports.until(({ length }) => length >= 2);
-  t.same(items.slice(1), [{ levels: [true, true], lostCount: 1501 }]);
+  const told = 1 + 1 + 1024 + 1;
+  const items = await reports.until(({ length }) => length >= told);
+  t.same(items[1], { levels: [null, null], lostCount: 1501 - 1024 }, 'the oldest were pushed out');
+  t.same(new Set(wordsOf(items.slice(2, -1))), new Set(['5+', '5-']), 'the others are told');
+  t.same(
+    items.at(-1),
+    { levels: [true, true], lostCount: 0 },
+    'and how the line stands that was silent since',
+  );
   setLine(free.a, false);
   setLine(free.b, false);
-  t.same(wordsOf((await reports.until(({ length }) => length >= 4)).slice(2)), ['5-', '6-']);
+  t.same(wordsOf((await reports.until(({ length }) => length >= told + 2)).slice(told)), ['5-', '6-']);
   await group.close();
 });
 

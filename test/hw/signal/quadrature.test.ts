@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { QuadratureDecoder, type QuadratureLevels } from '../../../daemon/hw/signal/quadrature.ts';
+import { QuadratureDecoder } from '../../../daemon/hw/signal/quadrature.ts';
 
 /** States of one period, clockwise. */
-const period: readonly QuadratureLevels[] = [
+const period: readonly { readonly a: boolean; readonly b: boolean }[] = [
   { a: false, b: false },
   { a: true, b: false },
   { a: true, b: true },
   { a: false, b: true },
 ];
-const levelsAt = (position: number): QuadratureLevels => period[((position % 4) + 4) % 4]!;
+const levelsAt = (position: number) => period[((position % 4) + 4) % 4]!;
 
 interface Edge {
   readonly line: 'a' | 'b';
@@ -82,6 +82,33 @@ t.test('edges that were lost make the count smaller, never larger', async () => 
       const seen = edgesOf(from, way).filter((_, index) => isLost[index] !== true);
       for (const { edge } of seen) decoder.edge(edge.line, edge.isHigh);
       return decoder.counters.pulses <= seen.length;
+    }),
+  );
+});
+
+t.test('levels that are not known count nothing, and edges make them known', async (t) => {
+  const decoder = new QuadratureDecoder(levelsAt(0));
+  decoder.resync({ a: null, b: null });
+  t.equal(decoder.edge('a', true), 0, 'which way depends on b');
+  t.equal(decoder.edge('b', true), 1, 'b was low before');
+  t.equal(decoder.edge('a', false), 1);
+  decoder.resync({ a: null, b: true });
+  t.equal(decoder.edge('a', true), -1, 'a was low before');
+  t.same(decoder.counters, { pulses: 3, missed: 0 });
+});
+
+t.test('after a gap at most one pulse more is lost than the edges in it', async () => {
+  fc.assert(
+    fc.property(start, steps, steps, (from, lost, way) => {
+      const decoder = new QuadratureDecoder(levelsAt(from));
+      decoder.resync({ a: null, b: null });
+      const resumed = lost.reduce((position, step) => position + step, from);
+      const counted = edgesOf(resumed, way).reduce(
+        (sum, { edge }) => sum + decoder.edge(edge.line, edge.isHigh),
+        0,
+      );
+      const turned = way.reduce((sum, step) => sum + step, 0);
+      return Math.abs(counted - turned) <= 1;
     }),
   );
 });
