@@ -1,0 +1,225 @@
+/**
+ * The log of userspace: what `surfaced measure` has extended, and systemd's /run/log/systemd/tpm2-measure.log. Both
+ * are JSON text sequences (RFC 7464: RS, a JSON object, LF) of records in the manner of the TCG Canonical Event Log
+ * (CEL-JSON); systemd leaves out `recnum` (systemd-pcrextend(8)).
+ *
+ * `surfaced measure` extends H(`file:sha256:<SHA-256 of the file>:<path>`) in every bank, so that path and digest are
+ * both covered, in any bank.
+ */
+import { z } from 'zod';
+import type { HashName } from '../tpm2/index.ts';
+import { type EventText, notCovered } from './event-log-text.ts';
+import {
+  bankBytes,
+  bankDigest,
+  boundedLog,
+  type Digests,
+  isBank,
+  isSameBytes,
+  type LogPosition,
+  type LogRecord,
+  pcrCount,
+  shown,
+} from './log.ts';
+import { LogReader } from './log-reader.ts';
+
+const logName = 'measure log';
+
+/** What the reader takes at most. */
+export const measureLogLimits = {
+  mostBytes: 4 * 1024 * 1024,
+  mostRecords: 10_000,
+  mostRecordBytes: 64 * 1024,
+  /** UTF-16 units; PATH_MAX. */
+  mostPathCharacters: 4096,
+} as const;
+
+/** A file and its digest, as `surfaced measure` extends them. */
+export interface FileMeasurement {
+  readonly kind: 'file';
+  readonly path: string;
+  /** Of the content of the file, 64 hex digits in lower case. */
+  readonly sha256: string;
+}
+
+/** Something that systemd measured. */
+export interface SystemdMeasurement {
+  readonly kind: 'systemd';
+  /** `phase`, `filesystem`, `volume-key`, `machine-id`, ...; null in older versions. */
+  readonly eventType: string | null;
+  /** Null where it has none. For a volume key it only says what was measured: the digest is not that of the text. */
+  readonly text: string | null;
+}
+
+/** One record. */
+export interface MeasureRecord extends LogRecord {
+  /** Null for an NV index that systemd uses like a PCR: it extends none. */
+  readonly pcr: number | null;
+  readonly digests: Digests;
+  readonly content: FileMeasurement | SystemdMeasurement;
+}
+
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const digestSchema = z.strictObject({
+  hashAlg: z.string().max(16),
+  digest: z.string().regex(/^(?:[0-9a-f]{2}){20,64}$/),
+});
+const common = {
+  recnum: z.int().min(0).optional(),
+  pcr: z
+    .int()
+    .min(0)
+    .max(pcrCount - 1)
+    .optional(),
+  nv_index: z.int().min(0).max(0xffffffff).optional(),
+  digests: z.array(digestSchema).min(1).max(8),
+};
+const recordSchema = z
+  .discriminatedUnion('content_type', [
+    z.strictObject({
+      ...common,
+      content_type: z.literal('surfaced'),
+      content: z.strictObject({
+        path: z.string().min(1).max(measureLogLimits.mostPathCharacters),
+        sha256: sha256Hex,
+      }),
+    }),
+    z.strictObject({
+      ...common,
+      content_type: z.literal('systemd'),
+      // Each version of systemd has added fields here.
+      content: z.object({ string: z.string().optional(), eventType: z.string().max(64).optional() }),
+    }),
+  ])
+  .refine((record) => (record.pcr === undefined) !== (record.nv_index === undefined), {
+    path: ['pcr'],
+    message: 'either pcr or nv_index must be there',
+  });
+
+const recordSeparator = 0x1e;
+
+/**
+ * The records of a log one after the other. `bytes` begins at `from`.
+ * @throws SurfacedError E_ATTEST_LOG
+ */
+export function* measureRecords(
+  bytes: Uint8Array,
+  from: LogPosition,
+): Generator<MeasureRecord, void, undefined> {
+  const buffer = boundedLog(logName, bytes, from, measureLogLimits.mostBytes);
+  const reader = new LogReader(logName, buffer, from.bytes);
+  let start = from;
+  while (reader.left > 0) {
+    if (start.records >= measureLogLimits.mostRecords)
+      throw reader.error('records', `more than ${measureLogLimits.mostRecords}`);
+    const line = reader.line(measureLogLimits.mostRecordBytes, 'record');
+    const json = line[0] === recordSeparator ? line.subarray(1) : line;
+    const record = parseRecord(json, start.records, (field, what) =>
+      reader.error(field, what, line.length + 1),
+    );
+    const end = { bytes: from.bytes + reader.at, records: start.records + 1 };
+    yield { ...record, start, end };
+    start = end;
+  }
+}
+
+type Fail = (field: string, what: string) => Error;
+
+function parseRecord(json: Buffer, index: number, fail: Fail): Omit<MeasureRecord, keyof LogRecord> {
+  let value: unknown;
+  try {
+    value = JSON.parse(json.toString('utf8'));
+  } catch {
+    throw fail('record', 'not JSON');
+  }
+  const result = recordSchema.safeParse(value);
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    throw fail(shown(issue?.path.join('.') || 'record'), shown(issue?.message ?? 'not a record', 200));
+  }
+  const record = result.data;
+  if (record.recnum !== undefined && record.recnum !== index)
+    throw fail('recnum', `${record.recnum}, not ${index}`);
+  const digests = new Map<HashName, Uint8Array>();
+  for (const { hashAlg, digest } of record.digests) {
+    // Hashes that are not known here are passed over, as in the log of the firmware.
+    if (!isBank(hashAlg)) continue;
+    if (digests.has(hashAlg)) throw fail('digests', `${hashAlg} stands there twice`);
+    const bytes = Buffer.from(digest, 'hex');
+    if (bytes.length !== bankBytes[hashAlg]) throw fail('digests', `${bytes.length} bytes for ${hashAlg}`);
+    digests.set(hashAlg, bytes);
+  }
+  const content: MeasureRecord['content'] =
+    record.content_type === 'surfaced'
+      ? { kind: 'file', ...record.content }
+      : {
+          kind: 'systemd',
+          eventType: record.content.eventType ?? null,
+          text: record.content.string ?? null,
+        };
+  return { pcr: record.pcr ?? null, digests, content };
+}
+
+/** The text whose digest is extended for a file. */
+const fileText = ({ path, sha256 }: FileMeasurement): string => `file:sha256:${sha256}:${path}`;
+
+/** Whether the digest of the bank is that of the content: then path and file digest are as proven as the PCR. */
+export function isMeasureCovered(record: MeasureRecord, bank: HashName): boolean {
+  const digest = record.digests.get(bank);
+  const text = record.content.kind === 'file' ? fileText(record.content) : record.content.text;
+  return digest !== undefined && text !== null && isSameBytes(bankDigest(bank, Buffer.from(text)), digest);
+}
+
+/** The content of a record for a person, as far as the digest of the quoted bank covers it. */
+export function measureText(record: MeasureRecord, bank: HashName): EventText {
+  if (!isMeasureCovered(record, bank)) return { isCovered: false, text: notCovered };
+  const { content } = record;
+  const text = content.kind === 'file' ? content.path : (content.text ?? '');
+  return { isCovered: true, text: shown(text, 200) };
+}
+
+/**
+ * Whether `surfaced measure` may extend this PCR: 8 to 15 without that of IMA. The firmware has 0 to 7; any process
+ * can reset 16 and 23, and nobody at locality 0 can extend 17 to 22.
+ */
+export const isMeasurablePcr = (pcr: number): boolean =>
+  Number.isInteger(pcr) && pcr >= 8 && pcr <= 15 && pcr !== 10;
+
+/** What must be extended for a file, and the record that says so. */
+export interface NewMeasurement {
+  /** For TPM2_PCR_Extend, one a bank. */
+  readonly digests: Digests;
+  /** The bytes to append to the log. */
+  readonly bytes: Buffer;
+}
+
+/**
+ * Makes the record of a file.
+ * @throws RangeError for a PCR that {@link isMeasurablePcr} refuses, or a file that no reader would accept
+ */
+export function fileMeasurement(options: {
+  readonly path: string;
+  /** SHA-256 of the content, 32 bytes. */
+  readonly sha256: Uint8Array;
+  readonly pcr: number;
+  /** The active banks of the TPM, at least one. */
+  readonly banks: readonly HashName[];
+  /** Records that are in the log. */
+  readonly recnum: number;
+}): NewMeasurement {
+  const { path, pcr, banks, recnum } = options;
+  if (!isMeasurablePcr(pcr)) throw new RangeError(`PCR ${pcr} is not for files`);
+  const sha256 = Buffer.from(options.sha256).toString('hex');
+  const text = Buffer.from(fileText({ kind: 'file', path, sha256 }));
+  const digests = new Map(banks.map((bank) => [bank, bankDigest(bank, text)]));
+  const record = {
+    recnum,
+    pcr,
+    digests: [...digests].map(([hashAlg, digest]) => ({ hashAlg, digest: digest.toString('hex') })),
+    content_type: 'surfaced',
+    content: { path, sha256 },
+  };
+  const problem = recordSchema.safeParse(record).error?.issues[0];
+  if (problem) throw new RangeError(`${problem.path.join('.')}: ${problem.message}`);
+  return { digests, bytes: Buffer.from(`\x1e${JSON.stringify(record)}\n`) };
+}
