@@ -72,6 +72,11 @@ export const errorTable = {
     remedy:
       'Check wiring, pull-ups and cable length; the bus is opened again by itself, and `surfaced doctor` tells which part fails.',
   },
+  E_HW_IN_USE: {
+    class: 'fatal',
+    title: 'Another process of surfaced works with the same panel',
+    remedy: 'Stop it first, for instance with `systemctl stop surfaced-device`.',
+  },
   E_HW_NO_ACK: {
     class: 'retry',
     title: 'A part does not answer at its I2C address',
@@ -204,6 +209,12 @@ export const errorTable = {
     class: 'refused',
     title: 'The certificate of the surface has run out and its token is spent',
     remedy: 'Make a new token with `surfaced enroll token` and put it on the surface.',
+  },
+  E_ATTEST_LOG: {
+    class: 'refused',
+    title: 'A measurement log cannot be read',
+    remedy:
+      'Look at the byte and the field that the message names; a log that grows on a running system is complete again after a restart.',
   },
   // registry
   E_REGISTRY: {
