@@ -216,12 +216,6 @@ export const errorTable = {
     remedy:
       'Look at the byte and the field that the message names; a log that grows on a running system is complete again after a restart.',
   },
-  E_ATTEST_LOG: {
-    class: 'refused',
-    title: 'A measurement log cannot be read',
-    remedy:
-      'Look at the byte and the field that the message names; a log that grows on a running system is complete again after a restart.',
-  },
   // registry
   E_REGISTRY: {
     class: 'usage',
