@@ -114,8 +114,7 @@ class NeoTrellisSession implements PartSession {
     this.#faults.assertSound();
     const [count = 0] = await seesaw.read('input', keypad, 0x04, 1);
     if (count > mostEvents) return this.#lose(`${count} key events, of which it can keep ${mostEvents}`);
-    const bytes =
-      count === 0 ? new Uint8Array() : await seesaw.read('input', keypad, 0x10, count + lateEvents);
+    const bytes = count === 0 ? new Uint8Array() : await this.#readEvents(count + lateEvents);
     const events = Array.from(bytes, decodeKey);
     // Where no event is, FF is read: anything else means that none of it can be believed.
     const isSound = events.every((event, at) => event !== null || (at >= count && bytes[at] === 0xff));
@@ -142,6 +141,16 @@ class NeoTrellisSession implements PartSession {
     await this.#parts.pixels.darken();
   }
 
+  /** The part forgets events as it hands them out: those of a read that failed are lost, releases among them. */
+  async #readEvents(count: number): Promise<Uint8Array> {
+    try {
+      return await this.#parts.seesaw.read('input', keypad, 0x10, count);
+    } catch (error) {
+      this.#forget();
+      throw error;
+    }
+  }
+
   #report(events: readonly KeyEvent[], at: Millis): void {
     const { config, io } = this.#parts;
     const inputs = this.#isKnown ? [] : this.#keys.map((key) => reading(key, false, at));
@@ -153,11 +162,15 @@ class NeoTrellisSession implements PartSession {
     if (inputs.length > 0) io.report(inputs);
   }
 
-  #lose(what: string): void {
+  #forget(): void {
     const { config, io } = this.#parts;
     const controls = declare(config).controls.map(({ name }) => name);
     io.report([{ type: 'unsure', controls, at: io.time.now() }]);
     this.#isKnown = false;
+  }
+
+  #lose(what: string): void {
+    this.#forget();
     this.#faults.count(`${kind.name} reports ${what}`);
   }
 }

@@ -1,6 +1,7 @@
 /** The NeoTrellis against its model: keys, a queue that runs over, garbage, lights. */
 import fc from 'fast-check';
 import t from 'tap';
+import { SurfacedError } from '../../../daemon/errors.ts';
 import type { RawInput } from '../../../daemon/hw/chips/driver.ts';
 import { decodeKey, keyNumber, neotrellis } from '../../../daemon/hw/chips/neotrellis.ts';
 import type { ControlFeedback } from '../../../daemon/surface/types.ts';
@@ -69,6 +70,33 @@ t.test('a queue that ran over has lost events: keys are learnt anew', async (t) 
   t.same(plain(await rig.poll()), [{ type: 'unsure', controls: rows }]);
   model.pressKey(1);
   t.same(plain(await rig.poll()), [...allUp, { type: 'switch', control: 'row1', index: 1, isDown: true }]);
+});
+
+t.test('events that the part handed out in a read that failed are lost: keys are learnt anew', async (t) => {
+  const model = new NeoTrellisModel();
+  const rig = partRig(t, neotrellis, {}, model);
+  await rig.open();
+  await rig.poll();
+  model.pressKey(5);
+  t.same(plain(await rig.poll()), [{ type: 'switch', control: 'row2', index: 1, isDown: true }]);
+  const read = rig.device.read.bind(rig.device);
+  const failing = async (length: number): Promise<void> => {
+    rig.device.read = async (priority, wanted) => {
+      const bytes = await read(priority, wanted);
+      if (wanted !== length) return bytes;
+      throw new SurfacedError('E_HW_BUS', 'popped, then failed');
+    };
+    await t.rejects(rig.poll(), { code: 'E_HW_BUS' });
+    rig.device.read = read;
+  };
+  model.releaseKey(5);
+  await failing(3);
+  t.same(plain(rig.reports.splice(0)), [{ type: 'unsure', controls: rows }]);
+  t.same(plain(await rig.poll()), allUp, 'the release is gone, and nothing is taken for held');
+  model.pressKey(5);
+  await failing(1);
+  t.same(rig.reports, [], 'counting takes no event away');
+  t.same(plain(await rig.poll()), [{ type: 'switch', control: 'row2', index: 1, isDown: true }]);
 });
 
 t.test('garbage: no press, and a fault when it goes on', async (t) => {
