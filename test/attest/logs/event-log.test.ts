@@ -316,6 +316,11 @@ t.test('texts: covered ones are safe to show, forged ones are not shown', async 
     t.same(textOf(forged), { isCovered: false, text: notCovered });
   const record = recordsOf(agileLog(['sha256'], [separator]))[0]!;
   t.same(eventText(record, 'sha384'), { isCovered: false, text: notCovered }, 'another bank proves nothing');
+  t.equal(
+    eventText({ ...record, type: 3 }, 'sha256').isCovered,
+    false,
+    'what is not extended proves nothing',
+  );
   t.equal(eventTypeName(0x80000001), 'EV_EFI_VARIABLE_DRIVER_CONFIG');
   t.equal(eventTypeName(0x12345678), '0x12345678');
 });
