@@ -6,14 +6,22 @@ const slowMs = 150;
 /** Detents closer than this are accelerated most. */
 const fastMs = 60;
 
-/** Counts one encoder's detents. */
+/** A knob that rests so long has come to rest in a detent, so that what is left of its pulses is an error. */
+const restMs = 300;
+
+/**
+ * Counts one encoder's detents: one for every full number of pulses to either side, so that a hand that jogs, or a contact
+ * that bounces, to and fro takes back what it gave.
+ */
 export class Detents {
   readonly #pulsesPerDetent: number;
   readonly #isAccelerated: boolean;
-  /** Pulses that do not make a detent yet. */
+  /** Pulses that do not make a detent yet, with sign. */
   #remainder = 0;
-  #direction = 0;
-  #lastAt: Millis | null = null;
+  /** When the last pulses came. */
+  #movedAt: Millis = Number.NEGATIVE_INFINITY;
+  /** The last detent: its direction and when it was; null: none from which a speed could be told. */
+  #last: { readonly direction: number; readonly at: Millis } | null = null;
 
   constructor(pulsesPerDetent: number, isAccelerated: boolean) {
     this.#pulsesPerDetent = Math.max(1, Math.trunc(pulsesPerDetent));
@@ -22,30 +30,29 @@ export class Detents {
 
   /** Detents that these pulses complete, with sign, times the acceleration. */
   turn(pulses: number, at: Millis): number {
-    const direction = Math.sign(pulses);
-    if (direction === 0) return 0;
-    // Half a detent forth and half a detent back is no detent: the remainder belongs to one direction.
-    if (direction !== this.#direction) this.forget();
-    this.#direction = direction;
+    if (pulses === 0) return 0;
+    // A lost edge would shift every detent that follows by one pulse, for ever.
+    if (at - this.#movedAt >= restMs) this.#remainder = 0;
+    this.#movedAt = at;
     const total = this.#remainder + Math.trunc(pulses);
     const detents = Math.trunc(total / this.#pulsesPerDetent);
     this.#remainder = total - detents * this.#pulsesPerDetent;
     if (detents === 0) return 0;
-    const factor = this.#factor(Math.abs(detents), at);
-    this.#lastAt = at;
+    const factor = this.#factor(detents, at);
+    this.#last = { direction: Math.sign(detents), at };
     return detents * factor;
   }
 
   /** Drops the remainder and the speed. */
   forget(): void {
     this.#remainder = 0;
-    this.#direction = 0;
-    this.#lastAt = null;
+    this.#last = null;
   }
 
   #factor(detents: number, at: Millis): number {
-    if (!this.#isAccelerated || this.#lastAt === null) return 1;
-    const gapMs = (at - this.#lastAt) / detents;
+    const last = this.#last;
+    if (!this.#isAccelerated || last === null || last.direction !== Math.sign(detents)) return 1;
+    const gapMs = (at - last.at) / Math.abs(detents);
     if (gapMs > slowMs) return 1;
     return gapMs > fastMs ? 2 : 5;
   }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import t from 'tap';
 import { Detents } from '../../daemon/surface/encoder.ts';
 import { binding, desk, Rig } from './rig.ts';
@@ -11,12 +12,44 @@ t.test('pulses add up to detents and the remainder is kept', async (t) => {
   t.equal(detents.turn(3, 0), 1, 'the one that was left of nine counts');
 });
 
-t.test('a change of direction drops the remainder', async (t) => {
+t.test('to and fro takes back what it gave', async (t) => {
+  const detents = new Detents(4, false);
+  const turn = (...pulses: number[]) => pulses.map((one) => detents.turn(one, 0));
+  t.same(turn(3, -1, -3, -2), [0, 0, 0, 0]);
+  t.same(turn(-1, 4, 3), [-1, 1, 0], 'three to the left of the middle, one made, and back past it');
+  t.equal(detents.turn(0, 0), 0);
+});
+
+t.test('a knob that rested has no remainder: a lost edge gives no detent later', async (t) => {
   const detents = new Detents(4, false);
   t.equal(detents.turn(3, 0), 0);
-  t.equal(detents.turn(-1, 0), 0);
-  t.equal(detents.turn(-3, 0), -1);
-  t.equal(detents.turn(0, 0), 0);
+  t.same([detents.turn(1, 60_000), detents.turn(-1, 60_010)], [0, 0], 'a jog of one edge');
+  t.equal(detents.turn(3, 60_020), 0);
+  t.equal(detents.turn(1, 60_319), 1, 'slowly, but without a rest');
+});
+
+t.test('bounces that are told one by one shift nothing', async () => {
+  const chunk = fc.constantFrom([1], [1, -1, 1], [-1, 1, 1], [1, 1, -1], [1, -1, 1, -1, 1]);
+  const chunks = fc.array(chunk, { minLength: 80, maxLength: 80 });
+  fc.assert(
+    fc.property(chunks, fc.constantFrom(1, 2, 4, 5, 8), (all, size) => {
+      const detents = new Detents(size, false);
+      const made = all.flat().reduce((sum, pulse, index) => sum + detents.turn(pulse, index), 0);
+      return made === 80 / size;
+    }),
+  );
+});
+
+t.test('over any way, the detents are within one of the pulses', async () => {
+  const way = fc.array(fc.integer({ min: -20, max: 20 }));
+  fc.assert(
+    fc.property(way, fc.integer({ min: 1, max: 16 }), (pulses, size) => {
+      const detents = new Detents(size, false);
+      const made = pulses.reduce((sum, pulse) => sum + detents.turn(pulse, 0), 0);
+      const net = pulses.reduce((sum, pulse) => sum + pulse, 0);
+      return Math.abs(net - made * size) < size;
+    }),
+  );
 });
 
 t.test('fast detents count more, by the gap between them', async (t) => {
