@@ -6,7 +6,13 @@ import { checkNode, fingerprint, installPackages, installPrograms, once, root, r
 
 checkNode();
 installPackages();
-installPrograms({ mosquitto: 'mosquitto', kubectl: 'kubernetes-client' });
+installPrograms({
+  mosquitto: 'mosquitto',
+  kubectl: 'kubernetes-client',
+  dtc: 'device-tree-compiler',
+  ip: 'iproute2',
+  setpriv: 'util-linux',
+});
 
 const bin = (name) => path.join(root, 'node_modules', '.bin', name);
 const out = path.join(root, '.setup', 'bench');
