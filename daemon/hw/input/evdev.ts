@@ -9,6 +9,7 @@ import { PolledFile } from '../kernel/polled-file.ts';
 import { loadPackage } from '../ports/descriptor-port.ts';
 import type { InputDevice, InputHandlers, OpenInput } from './device.ts';
 import { decodeKeys, EventParser, inputEventBytes, inputIoctl, keyBytes, type Report } from './events.ts';
+import { Exclusive } from './exclusive.ts';
 
 /** What input devices are opened with. */
 export interface EvdevOptions {
@@ -42,8 +43,12 @@ export function systemInput(log: Log): OpenInput {
 /** {@link systemInput} that logs nothing. */
 export const openSystemInput: OpenInput = systemInput(silentLog);
 
-/** Input devices through their event files; the kernel's times are turned into those of `performance.now()`. */
+/**
+ * Input devices through their event files; the kernel's times are turned into those of `performance.now()`. A device is
+ * taken for this process alone: the panel's keys are no keystrokes for the console, nor for whoever switches the Pi off.
+ */
 export function openEvdev(options: EvdevOptions): OpenInput {
+  const alone = new Exclusive(options.log);
   return async (nameOrPath, handlers) => {
     const koffi = await loadPackage('koffi', options.loadKoffi);
     const file = nameOrPath.startsWith('/') ? nameOrPath : findDevice(options, nameOrPath);
@@ -52,7 +57,8 @@ export function openEvdev(options: EvdevOptions): OpenInput {
       descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
       const ioctl = ioctlOf(koffi);
       ioctl(descriptor, inputIoctl.setClock, Uint8Array.of(clockMonotonic, 0, 0, 0));
-      return new EvdevDevice({ name: nameOrPath, descriptor, koffi, ioctl, handlers, log: options.log });
+      const { log } = options;
+      return new EvdevDevice({ name: nameOrPath, descriptor, koffi, ioctl, handlers, alone, log });
     } catch (cause) {
       if (descriptor !== null) await promisify(close)(descriptor);
       throw inputError(nameOrPath, cause);
@@ -83,6 +89,7 @@ interface DeviceOptions {
   readonly koffi: KernelPackage;
   readonly ioctl: Ioctl;
   readonly handlers: InputHandlers;
+  readonly alone: Exclusive;
   readonly log: Log;
 }
 
@@ -90,12 +97,13 @@ class EvdevDevice implements InputDevice {
   readonly #options: DeviceOptions;
   readonly #file: PolledFile;
   readonly #parser: EventParser;
+  readonly #leave: () => void;
   #overflows = 0;
   #loggedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: DeviceOptions) {
     this.#options = options;
-    const { name, descriptor, koffi, handlers } = options;
+    const { name, descriptor, koffi, ioctl, handlers, alone } = options;
     const eventBytes = inputEventBytes(process.arch);
     this.#parser = new EventParser(eventBytes);
     this.#file = new PolledFile({
@@ -107,6 +115,7 @@ class EvdevDevice implements InputDevice {
       },
       onLost: (cause) => handlers.onLost(inputError(name, cause ?? new Error('it was removed'))),
     });
+    this.#leave = alone.enter({ name, descriptor, ioctl });
   }
 
   keysDown(): ReadonlySet<number> {
@@ -120,6 +129,7 @@ class EvdevDevice implements InputDevice {
   }
 
   close(): Promise<void> {
+    this.#leave();
     return this.#file.close();
   }
 

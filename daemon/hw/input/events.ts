@@ -9,6 +9,8 @@ const synchronise = { report: 0, dropped: 3 } as const;
 export const inputIoctl = {
   /** EVIOCSCLOCKID, int. */
   setClock: 0x400445a0,
+  /** EVIOCGRAB: its argument is the value itself, any but null takes the device, null gives it back (evdev.c). */
+  grab: 0x40044590,
   /** EVIOCGKEY with room for all keys. */
   getKeys: 0x80604518,
 } as const;

@@ -4,10 +4,10 @@ import { getSystemErrorMap } from 'node:util';
 export type KernelPackage = Pick<typeof import('koffi'), 'node' | 'load' | 'errno'>;
 
 /**
- * ioctl(2) with a struct as its argument, which the kernel may change.
+ * ioctl(2) with a struct as its argument, which the kernel may change; null is the null pointer.
  * @throws Error with the `code` of the system, such as `EBUSY`
  */
-export type Ioctl = (descriptor: number, request: number, argument: Uint8Array) => void;
+export type Ioctl = (descriptor: number, request: number, argument: Uint8Array | null) => void;
 
 /** Each prototype that koffi is given stays in memory: one a package, however often devices are opened. */
 const ioctls = new WeakMap<KernelPackage, Ioctl>();

@@ -127,6 +127,7 @@ export class MadeUpMachine {
 
   /** Structs as in include/uapi/linux/gpio.h and include/uapi/sound/asound.h. */
   readonly #ioctl: Ioctl = (descriptor, request, argument) => {
+    if (argument === null) throw new Error(`ioctl ${request.toString(16)} without an argument`);
     const { ino } = fstatSync(descriptor);
     const name = [...this.chips.keys()].find((one) => statSync(path.join(this.root, 'dev', one)).ino === ino);
     const view = new DataView(argument.buffer, argument.byteOffset);

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import pino from 'pino';
 import t, { type Test } from 'tap';
-import type { InputEvent } from '../../../daemon/hw/input/device.ts';
+import type { InputEvent, OpenInput } from '../../../daemon/hw/input/device.ts';
 import { openEvdev } from '../../../daemon/hw/input/evdev.ts';
 import { inputIoctl } from '../../../daemon/hw/input/events.ts';
 import { silentLog } from '../../../daemon/log.ts';
@@ -20,6 +20,11 @@ class FakeInputs {
   readonly logs: { msg: string; device?: string }[] = [];
   clock: readonly number[] = [];
   isClockRefused = false;
+  isGrabRefused = false;
+  /** The device was taken, or given back. */
+  readonly grabs: boolean[] = [];
+
+  #open: OpenInput | null = null;
 
   constructor(t: Test, names: readonly string[]) {
     this.folder = t.testdir({});
@@ -34,15 +39,20 @@ class FakeInputs {
     });
   }
 
-  open(name: string, afterEvents = () => {}) {
-    const { add } = this.reports;
+  #opener(): OpenInput {
     const loadKoffi = async () => kernelPackage((_, request, argument) => this.#answer(request, argument));
     const folders = {
       classFolder: path.join(this.folder, 'class'),
       deviceFolder: path.join(this.folder, 'dev'),
     };
     const log = pino({ level: 'warn' }, { write: (line: string) => void this.logs.push(JSON.parse(line)) });
-    return openEvdev({ loadKoffi, ...folders, log })(name, {
+    return openEvdev({ loadKoffi, ...folders, log });
+  }
+
+  open(name: string, afterEvents = () => {}) {
+    const { add } = this.reports;
+    this.#open ??= this.#opener();
+    return this.#open(name, {
       onEvents: (events) => {
         add(events);
         afterEvents();
@@ -54,6 +64,11 @@ class FakeInputs {
 
   #answer(request: number, argument: Uint8Array): void {
     if (this.isGone) throw new Refusal('ENODEV');
+    if (request === inputIoctl.grab) {
+      if (this.isGrabRefused) throw new Refusal('EBUSY');
+      this.grabs.push(argument.length > 0);
+      return;
+    }
     if (request === inputIoctl.setClock) {
       if (this.isClockRefused) throw new Refusal('EINVAL');
       this.clock = [...argument];
@@ -84,6 +99,35 @@ t.test('events of a device by its name, and giving it back', async (t) => {
   await device.close();
   inputs.devices[1]?.send(inputEvent(2, 7, 1), report);
   t.equal(inputs.reports.items.length, 2);
+});
+
+t.test(
+  'a device is taken for this process alone; one that another has taken is read all the same',
+  async (t) => {
+    const inputs = new FakeInputs(t, ['gpio-keys']);
+    const device = await inputs.open('gpio-keys');
+    t.same(inputs.grabs, [true]);
+    await device.close();
+    inputs.isGrabRefused = true;
+    const again = await inputs.open('gpio-keys');
+    t.match(inputs.logs, [
+      { msg: 'input device is not for surfaced alone', device: 'gpio-keys', err: /EBUSY/ },
+    ]);
+    inputs.devices[0]?.send(inputEvent(1, 28, 1), report);
+    await inputs.reports.count(1);
+    await again.close();
+  },
+);
+
+t.test('a device that is opened twice is taken by neither, or one would hear nothing', async (t) => {
+  const inputs = new FakeInputs(t, ['rotary@11']);
+  const first = await inputs.open('rotary@11');
+  const second = await inputs.open(inputs.devices[0]!.path);
+  const third = await inputs.open('rotary@11');
+  t.same(inputs.grabs, [true, false]);
+  for (const device of [first, second, third]) await device.close();
+  await (await inputs.open('rotary@11')).close();
+  t.same(inputs.grabs, [true, false, true]);
 });
 
 t.test('a queue that overflowed', async (t) => {

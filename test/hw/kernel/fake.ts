@@ -16,15 +16,15 @@ export class Refusal extends Error {
   }
 }
 
-/** What answers an ioctl: inode of the open file, request, argument to be changed. */
+/** What answers an ioctl: inode of the open file, request, argument to be changed; empty for the null pointer. */
 export type AnswerIoctl = (inode: number, request: number, argument: Uint8Array) => void;
 
 /** koffi with its real watcher, and an ioctl that the test answers. */
 export function kernelPackage(answer: AnswerIoctl): KernelPackage {
   let errno = 0;
-  const ioctl = (descriptor: number, request: number, argument: Uint8Array): number => {
+  const ioctl = (descriptor: number, request: number, argument: Uint8Array | null): number => {
     try {
-      answer(fstatSync(descriptor).ino, request, argument);
+      answer(fstatSync(descriptor).ino, request, argument ?? new Uint8Array(0));
       return 0;
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;
