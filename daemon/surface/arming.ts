@@ -6,6 +6,10 @@ import type { Guard, Millis } from './types.ts';
 export const armWindowMs = 5000;
 /** The arm control has to be held this long. */
 export const armHoldMs = 1000;
+/** While it is held, the time is looked at this often. */
+const lookMs = 100;
+/** A look that comes later than this tells that the program stood still: a release may wait to be read. */
+const mostLateMs = 100;
 
 /** A command that waits to be confirmed. */
 export interface ArmRequest {
@@ -21,6 +25,7 @@ export class Arming {
   #request: ArmRequest | null = null;
   #openedAt: Millis = 0;
   #heldSince: Millis | null = null;
+  #lookedAt: Millis = 0;
 
   get request(): ArmRequest | null {
     return this.#request;
@@ -40,7 +45,7 @@ export class Arming {
 
   /** The arm control goes down. */
   press(at: Millis): void {
-    if (this.#request !== null) this.#heldSince = at;
+    if (this.#request !== null) this.#hold(at);
   }
 
   /** The arm control comes up; true when that cancels the request. */
@@ -55,16 +60,26 @@ export class Arming {
     this.#heldSince = null;
   }
 
-  /** A hold that began in time may finish; otherwise the request lapses. */
+  /**
+   * A hold that began in time may finish; otherwise the request lapses. A hold is known by the absence of a release: when
+   * none could be noticed for a while, it begins again.
+   */
   tick(at: Millis): 'confirmed' | 'lapsed' | null {
     const wakeAt = this.nextWakeAt();
     if (wakeAt === null || at < wakeAt) return null;
-    return this.#heldSince === null ? 'lapsed' : 'confirmed';
+    if (this.#heldSince === null) return 'lapsed';
+    if (at > wakeAt + mostLateMs) {
+      this.#hold(at);
+      return null;
+    }
+    this.#lookedAt = at;
+    return at < this.#heldSince + armHoldMs ? null : 'confirmed';
   }
 
   nextWakeAt(): Millis | null {
     if (this.#request === null) return null;
-    return this.#heldSince === null ? this.#openedAt + armWindowMs : this.#heldSince + armHoldMs;
+    if (this.#heldSince === null) return this.#openedAt + armWindowMs;
+    return Math.min(this.#heldSince + armHoldMs, this.#lookedAt + lookMs);
   }
 
   remainingMs(at: Millis): number {
@@ -74,5 +89,10 @@ export class Arming {
   /** How much of the hold is done, 0..1. */
   held(at: Millis): number {
     return this.#heldSince === null ? 0 : Math.min(1, Math.max(0, (at - this.#heldSince) / armHoldMs));
+  }
+
+  #hold(at: Millis): void {
+    this.#heldSince = at;
+    this.#lookedAt = at;
   }
 }

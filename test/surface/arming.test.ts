@@ -26,6 +26,8 @@ t.test('a request counts down, is confirmed by a hold that begins after it, and 
   arming.press(100 + armWindowMs - 1);
   t.equal(arming.tick(100 + armWindowMs), null, 'a hold that began in time may finish');
   t.equal(arming.held(100 + armWindowMs + 499), 0.5);
+  for (let at = 100 + armWindowMs; at < 100 + armWindowMs - 1 + armHoldMs; at += 100)
+    t.equal(arming.tick(at), null);
   t.equal(arming.tick(100 + armWindowMs - 1 + armHoldMs), 'confirmed');
   t.equal(arming.release(), true);
   t.equal(arming.request, null);
@@ -45,6 +47,42 @@ t.test('zero waits for the arm control and is sent with its guard', async (t) =>
   rig.wait(1);
   t.same(rig.take(), ['0<2+zero']);
   t.equal(rig.strip().arming, null);
+});
+
+t.test('a release that could not be noticed confirms nothing: the hold begins again', async (t) => {
+  // The program stands still at the end of the hold, or before: the timer runs before the panel is read.
+  for (const [heldMs, stillMs] of [
+    [950, 200],
+    [300, 690],
+    [0, 5000],
+  ] as const) {
+    const stalled = (): Rig => {
+      const rig = zeroRig();
+      rig.press('arm');
+      rig.wait(heldMs);
+      rig.at += stillMs;
+      rig.wait(20);
+      t.same(rig.take(), [], `${heldMs} ms held, then ${stillMs} ms of nothing`);
+      return rig;
+    };
+    const released = stalled();
+    released.release('arm');
+    released.wait(5000);
+    t.same(released.take(), []);
+    t.match(released.strip().notice, { code: 'ArmReleased' });
+    const held = stalled();
+    held.wait(970);
+    t.same(held.take(), []);
+    held.wait(20);
+    t.same(held.take(), ['0<2+zero'], 'held on for all of the time');
+  }
+  const busy = zeroRig();
+  busy.press('arm');
+  for (let looks = 0; looks < 8; looks++) {
+    busy.at += 130;
+    busy.wait(0);
+  }
+  t.same(busy.take(), ['0<2+zero'], 'a machine that is a little late confirms all the same');
 });
 
 t.test('a hold from before the request does not count', async (t) => {
