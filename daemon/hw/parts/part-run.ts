@@ -2,12 +2,12 @@
 import { SurfacedError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { PartIo, PartPicture, PartSession, RawInput } from '../chips/driver.ts';
-import type { LineGroup, OpenLines } from '../gpio/lines.ts';
+import type { OpenLines } from '../gpio/lines.ts';
 import type { I2cDevice } from '../i2c/bus.ts';
 import type { OpenInput } from '../input/device.ts';
 import type { Timers } from '../panel.ts';
 import type { ComposedPart } from './compose.ts';
-import type { InterruptLines } from './interrupts.ts';
+import type { InterruptLines, InterruptShare } from './interrupts.ts';
 import { CuttableTime, endsWithin } from './part-time.ts';
 import { isSamePicture } from './picture.ts';
 
@@ -23,6 +23,8 @@ const shortestGapMs = 1;
 const presenceMs = 1000;
 /** What is under way may end by itself for so long, then it is told to; closing gets the same time once more. */
 const closingMs = 400;
+
+type SwitchInput = Extract<RawInput, { type: 'switch' }>;
 
 /** What an opening needs. */
 export interface PartRunOptions {
@@ -52,9 +54,11 @@ export class PartRun {
   /** All that is under way, one after the other: a part is asked one thing at a time. */
   #work: Promise<void> = Promise.resolve();
   #session: PartSession | null = null;
-  #interrupt: LineGroup | null = null;
+  #interrupt: InterruptShare | null = null;
   /** Readings that came while it was being opened; null: they are passed on. */
   #early: RawInput[] | null = [];
+  /** Every switch as it was reported last. */
+  readonly #switches = new Map<string, SwitchInput>();
   #isPollWanted = false;
   #wakePoll: () => void = () => {};
   #wanted: PartPicture | null = null;
@@ -113,13 +117,13 @@ export class PartRun {
     const { timers } = this.#options;
     this.lose(new Error('closed'));
     if (!(await endsWithin(timers, closingMs, this.#work))) this.#time.cut();
-    const closing = [this.#session?.close(), this.#interrupt?.close()].map((one) => Promise.resolve(one));
+    const closing = [this.#session?.close(), this.#interrupt?.leave()].map((one) => Promise.resolve(one));
     await endsWithin(timers, closingMs, Promise.allSettled(closing));
     this.#time.cut();
   }
 
   async #open(): Promise<void> {
-    const { part, device, log } = this.#options;
+    const { part, device } = this.#options;
     const { driver, config } = part;
     const io: PartIo = {
       time: this.#time,
@@ -137,12 +141,7 @@ export class PartRun {
     if (this.#isOver) return;
     this.#keep(await driver.open(config, device, io));
     if (part.interrupt === null || this.#isOver) return;
-    try {
-      await this.#openInterrupt(part.interrupt);
-    } catch (error) {
-      // Without its interrupt the part is polled as often as one that has none: slower, not missing.
-      log.warn({ panelPart: part.label, line: part.interrupt, err: error }, 'interrupt line is not used');
-    }
+    this.#interrupt = this.#options.interrupts.join(part.interrupt, () => this.#interrupted());
   }
 
   /** A session that comes too late, after a close that could not wait for it, is closed at once. */
@@ -159,25 +158,9 @@ export class PartRun {
     throw new SurfacedError('E_HW_PART', `${part.label} expected${known}: something else answers`);
   }
 
-  async #openInterrupt(line: number): Promise<void> {
-    const group = await this.#options.interrupts.open(line, {
-      onEdges: (edges) => {
-        if (edges.some(({ isHigh }) => !isHigh)) this.#interrupted();
-      },
-      onMissed: () => this.#interrupted(),
-      onLost: (problem) => {
-        this.#interrupt = null;
-        const { log, part } = this.#options;
-        log.warn({ panelPart: part.label, line, err: problem }, 'interrupt line is not used');
-        this.#interrupted();
-      },
-    });
-    this.#interrupt = group;
-    if (this.#isOver && this.#time.isCut) await group.close();
-  }
-
   #report(inputs: readonly RawInput[]): void {
     if (this.#isOver) return;
+    for (const input of inputs) this.#note(input);
     if (this.#early !== null) this.#early.push(...inputs);
     else this.#options.onInputs(inputs);
   }
@@ -204,26 +187,36 @@ export class PartRun {
       } catch (error) {
         failures += 1;
         if (!this.#bear(error, failures, 'poll failed')) return;
+        if (failures === 1) this.#doubtHeld();
       }
       // From the end of one poll to the beginning of the next: a slow bus makes polls fewer, never a queue.
       await this.#rest(this.#restMs(session, restMs, failures));
     }
   }
 
+  #note(input: RawInput): void {
+    if (input.type === 'switch') this.#switches.set(`${input.control} ${input.index ?? ''}`, input);
+    if (input.type !== 'unsure') return;
+    for (const [key, { control }] of this.#switches)
+      if (input.controls.includes(control)) this.#switches.delete(key);
+  }
+
+  /** A poll that failed may hide a release, and a hold confirms what is risky: what was down has to be pressed anew. */
+  #doubtHeld(): void {
+    const at = this.#options.timers.monotonic();
+    const switches = [...this.#switches.values()];
+    const controls = [...new Set(switches.flatMap(({ control, isDown }) => (isDown ? [control] : [])))];
+    if (controls.length === 0) return;
+    // The other pads of such a row are still up as far as is known, and their next press counts.
+    const up = switches.filter(({ control, isDown }) => !isDown && controls.includes(control));
+    this.#report([{ type: 'unsure', controls, at }, ...up.map((one) => ({ ...one, at }))]);
+  }
+
   #restMs(session: PartSession, restMs: number, failures: number): number {
     if (failures > 0) return Math.min(Math.max(restMs, retryMs.shortest), retryMs.longest);
     // A line that is still low has more to tell, and no edge will say so.
-    if (session.poll === null || this.#interrupt === null || this.#isInterruptLow()) return restMs;
+    if (session.poll === null || this.#interrupt?.isQuiet() !== true) return restMs;
     return Math.max(restMs, session.pollWithInterruptMs);
-  }
-
-  #isInterruptLow(): boolean {
-    try {
-      return this.#interrupt?.levels()[0] !== true;
-    } catch {
-      // Whatever is wrong with the line: polled as often as without one.
-      return true;
-    }
   }
 
   #interrupted(): void {
