@@ -18,6 +18,10 @@ if (missing !== null) throw new Error(missing);
 const adapters = ensureAdapters();
 const { SURFACED_COMPILED: compiled = '' } = process.env;
 console.log(`# surfaced runs ${compiled === '' ? 'from source' : `as compiled: ${compiled}`}`);
+// Whoever ends this, a person or a time limit, ends the kernel and its folder with it.
+const ended = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(name, () => ended.abort(new Error(`ended by ${name}`)));
 const { exitCode } = await bootRig({
   kernel: await ensureKernel(),
   program: [...guestNode, '--import=tsx', file],
@@ -31,6 +35,6 @@ const { exitCode } = await bootRig({
   },
   timeoutMs,
   onOutput: (line) => process.stdout.write(`${line}\n`),
-  signal: null,
+  signal: ended.signal,
 });
 process.exitCode = exitCode;

@@ -61,6 +61,7 @@ async function turnBoth(t: Test, direction: 1 | -1): Promise<void> {
     const isLossTold = monitor.logs.some(({ msg }) => losses[encoder]?.test(`${msg}`));
     t.comment(`${encoder}: ${told} of ${pulses} pulses${isLossTold ? ', a loss was logged' : ''}`);
     t.ok(told <= pulses, 'none is counted twice');
+    t.ok(told > pulses / 10, 'and what is told goes the right way');
     t.ok(told === pulses || isLossTold, 'none is lost silently');
   }
 }

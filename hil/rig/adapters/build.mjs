@@ -75,6 +75,7 @@ export function ensureAdapters() {
     // Libraries have no command by which they could be seen.
     if (process.getuid?.() === 0) {
       say('installing libfuse3-dev (once)');
+      run('apt-get', ['update', '-q']);
       run('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'libfuse3-dev'], {
         DEBIAN_FRONTEND: 'noninteractive',
       });

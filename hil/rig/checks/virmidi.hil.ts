@@ -1,5 +1,5 @@
 /** Runs inside the rig: raw MIDI ports by every name that a config allows, on cards whose files have sixteen ports. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -83,16 +83,22 @@ t.test('a port has one user, its neighbours are free', async (t) => {
 
 t.test(
   'what goes into one port comes out of the other that it is connected to, and of no other',
+  {
+    skip:
+      spawnSync('aconnect', ['--help']).error === undefined
+        ? false
+        : 'aconnect is not installed (alsa-utils)',
+  },
   async (t) => {
     const connect = async (...words: string[]) => {
       const child = spawn('aconnect', words, { stdio: ['ignore', 'ignore', 'inherit'] });
-      const [code] = await Promise.race([once(child, 'exit'), once(child, 'error')]);
+      const [code] = await once(child, 'exit');
       return code;
     };
     const clients = clientsOf();
     const [first, second] = clients;
     if (first === undefined || second === undefined) throw new Error(`sequencer clients: ${clients}`);
-    if ((await connect(`${first}:0`, `${second}:0`)) !== 0) return t.comment('aconnect is not installed');
+    t.equal(await connect(`${first}:0`, `${second}:0`), 0);
     const from = await open(`hw:${id},0,0`);
     const to = await open(`hw:${id},1,0`);
     from.port.write(Uint8Array.of(0x90, 60, 100, 0xb0, 7, 1));
