@@ -101,11 +101,11 @@ export class PartsPanel implements Panel {
   #brightness: number;
 
   constructor(options: PartsPanelOptions) {
-    const { composed, calibration } = options;
+    const { composed, calibration, openLines, timers, random, log } = options;
     this.#options = options;
     this.spec = composed.spec;
     this.#brightness = this.#brightnessNow();
-    this.#interrupts = new InterruptLines(options.openLines);
+    this.#interrupts = new InterruptLines({ openLines, timers, random, log });
     this.#stage = new SignalStage({
       controls: composed.controls,
       calibration,

@@ -349,10 +349,16 @@ t.test('an interrupt line makes a poll at once and polling rare', async (t) => {
   await timers.pass(100);
   line?.handlers.onLost(new SurfacedError('E_HW_GPIO', 'chip gone'));
   b.transfers();
-  await timers.pass(1000);
+  await timers.pass(990);
   t.ok(b.transfers() >= 20, 'polled as without it');
+  t.ok(line?.isClosed, 'a line that is lost gives back its descriptor');
+  await timers.pass(100);
+  t.equal(b.lines.length, 2, 'opened anew while the part is open');
+  b.transfers();
+  await timers.pass(10_000);
+  t.ok(b.transfers() <= 21, 'and of use');
   await b.stop();
-  t.ok(line?.isClosed === false, 'a line that is lost needs no closing');
+  t.ok(b.lines[1]?.isClosed);
 });
 
 t.test('two parts on one interrupt line: opened once, an edge asks both', async (t) => {
@@ -409,9 +415,15 @@ t.test('a part whose interrupt line is busy is polled', async (t) => {
   await b.start();
   t.same(b.panel.state, { isOpen: true, problem: null, missing: [] });
   b.transfers();
-  await timers.pass(1000);
+  await timers.pass(900);
   t.ok(b.transfers() >= 20);
+  b.linesProblem = null;
+  await timers.pass(200);
+  b.transfers();
+  await timers.pass(10_000);
+  t.ok(b.transfers() <= 21, 'until the line is free');
   await b.stop();
+  t.ok(b.lines[0]?.isClosed);
 });
 
 t.test('night dims, and ends', async (t) => {
