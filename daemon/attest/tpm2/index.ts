@@ -9,6 +9,7 @@ export * as nvCommands from './commands/nv.ts';
 export * as objectsCommands from './commands/objects.ts';
 export * as pcrsCommands from './commands/pcrs.ts';
 export * as policiesCommands from './commands/policies.ts';
+export * from './commands/table.ts';
 export * from './credential.ts';
 export * from './crypto-keys.ts';
 export * from './handles.ts';

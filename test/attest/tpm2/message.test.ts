@@ -14,18 +14,11 @@ import {
 } from '../../../daemon/attest/tpm2/commands/objects.ts';
 import { pcrReset } from '../../../daemon/attest/tpm2/commands/pcrs.ts';
 import { policySecret } from '../../../daemon/attest/tpm2/commands/policies.ts';
-import { kdfa } from '../../../daemon/attest/tpm2/kdf.ts';
 import { permanent } from '../../../daemon/attest/tpm2/keys.ts';
 import { Message } from '../../../daemon/attest/tpm2/message.ts';
-import {
-  commandHash,
-  type Entity,
-  responseHash,
-  Session,
-  TpmSessionError,
-  withoutTrailingZeros,
-} from '../../../daemon/attest/tpm2/session.ts';
+import { commandHash, responseHash, Session, TpmSessionError } from '../../../daemon/attest/tpm2/session.ts';
 import { TpmFormatError } from '../../../daemon/attest/tpm2/wire.ts';
+import { Peer, plan } from './peer.ts';
 import {
   attributeByte,
   buildResponse,
@@ -121,6 +114,8 @@ t.test('responses that make no sense', async (t) => {
 
   const reset = new Message(pcrReset, { handles: { pcrHandle: permanent(16) }, parameters: {} });
   t.same(reset.decode(hex('80020000001300000000000000000000010000')).result, {});
+  t.throws(() => plain.decode(hex('80020000001700000000000000040002aabb0000010000')), /has sessions$/);
+  t.throws(() => reset.decode(hex('80010000000a00000000')), /has no sessions$/);
   const refusedSessions = {
     'no sessions': '80010000000a00000000',
     'too few sessions': '80020000000e0000000000000000',
@@ -152,72 +147,6 @@ const created = noted('e3', 'sealed with PolicyPCR')[0]!;
 const createParameters = decode('it', create.parameters, parseCommand(hex(created.cmd)).parameters);
 const createResult = parseResponse(create, hex(created.rsp)).parameters;
 const sealedPublic = () => createParameters.inPublic;
-
-/** How a session is started and what it does, for both ends. */
-interface Plan {
-  readonly kind: 'hmac' | 'policy';
-  readonly salt: Buffer;
-  readonly isBound: boolean;
-  readonly isAuthValueNeeded: boolean;
-  readonly isKept: boolean;
-}
-
-const plan: fc.Arbitrary<Plan> = fc.record({
-  kind: fc.constantFrom('hmac', 'policy'),
-  salt: fc.oneof(fc.constant(none), fc.uint8Array({ minLength: 32, maxLength: 32 }).map(Buffer.from)),
-  isBound: fc.boolean(),
-  isAuthValueNeeded: fc.boolean(),
-  isKept: fc.boolean(),
-});
-
-/** A TPM's end of a session, from the formulas of Part 1 and not from the library. */
-class Peer {
-  readonly session: Session;
-  readonly nonceTPM: Buffer;
-  readonly #plan: Plan;
-  readonly #key: Buffer;
-  readonly #entity: Entity;
-
-  constructor(plan: Plan, entity: Entity, index: number) {
-    const nonceCaller = Buffer.alloc(32, 0x10 + index);
-    this.nonceTPM = Buffer.alloc(32, 0x20 + index);
-    this.#plan = plan;
-    this.#entity = entity;
-    this.session = new Session({
-      handle: 0x02000000 + index,
-      kind: plan.kind,
-      hash: algorithm.sha256,
-      nonceCaller,
-      nonceTPM: this.nonceTPM,
-      salt: plan.salt,
-      bind: plan.isBound ? entity : null,
-    });
-    this.session.isAuthValueNeeded = plan.isAuthValueNeeded;
-    this.session.isKept = plan.isKept;
-    const key = Buffer.concat([plan.isBound ? withoutTrailingZeros(entity.authValue) : none, plan.salt]);
-    const isKeyed = plan.isBound || plan.salt.length > 0;
-    const parts = { hash: algorithm.sha256, label: 'ATH', contextU: this.nonceTPM, contextV: nonceCaller };
-    this.#key = isKeyed ? kdfa({ ...parts, key, bits: 256 }) : none;
-  }
-
-  /** The key of HMACs; `authorizes`: the session stands for the handle. */
-  hmac(authorizes: boolean, ...parts: readonly Uint8Array[]): Buffer {
-    const { kind, isBound, isAuthValueNeeded } = this.#plan;
-    const counts = authorizes && (kind === 'policy' ? isAuthValueNeeded : !isBound);
-    const authValue = counts ? withoutTrailingZeros(this.#entity.authValue) : none;
-    const key = Buffer.concat([this.#key, authValue]);
-    if (kind === 'policy' && key.length === 0) return none;
-    return createHmac('sha256', key).update(Buffer.concat(parts)).digest();
-  }
-
-  cipherKey(authorizes: boolean, newer: Uint8Array, older: Uint8Array): readonly [key: Buffer, iv: Buffer] {
-    const authValue = authorizes ? withoutTrailingZeros(this.#entity.authValue) : none;
-    const key = Buffer.concat([this.#key, authValue]);
-    const parts = { hash: algorithm.sha256, label: 'CFB', contextU: newer, contextV: older };
-    const made = kdfa({ ...parts, key, bits: 256 });
-    return [made.subarray(0, 16), made.subarray(16)];
-  }
-}
 
 /** The first parameter of these, changed. */
 function withFirst(parameters: Buffer, change: (first: Buffer) => Buffer): Buffer {
@@ -385,6 +314,7 @@ t.test('an encrypted parameter that is longer than what came', async (t) => {
   for (const parameters of [hex(''), hex('00'), hex('0007aabb')]) {
     const { message, respond } = protectedExchange();
     t.throws(() => message.decode(respond(parameters)), TpmFormatError, parameters.toString('hex'));
+    if (parameters.length > 2) t.throws(() => message.decode(respond(parameters)), /is cut off/);
   }
 });
 

@@ -44,12 +44,15 @@ async function session(scope: Scope): Promise<Held> {
   return { handle, serial: Buffer.from(nonceTPM).readUInt32BE(28) };
 }
 
+const random = (scope: Scope) => scope.execute(getRandom, { handles: {}, parameters: { bytesRequested: 2 } });
+
 /** What the work in one scope does next. */
-const step = fc.constantFrom('load', 'session', 'random', 'flush', 'both', 'throw');
+const step = fc.constantFrom('load', 'session', 'random', 'flush', 'both', 'branch', 'throw');
 /** What becomes of an exchange: done; refused; to be repeated; no answer before or after it was done; nonsense. */
 const fate = fc.oneof(
   { weight: 12, arbitrary: fc.constant('done') },
-  { weight: 2, arbitrary: fc.constantFrom('refused', 'again', 'unanswered', 'nonsense', 'lost') },
+  { weight: 2, arbitrary: fc.constantFrom('refused', 'again', 'unanswered', 'nonsense') },
+  { weight: 2, arbitrary: fc.constant('lost') },
 );
 const actor = fc.record({
   steps: fc.array(step, { maxLength: 6 }),
@@ -110,8 +113,10 @@ t.test('afterwards nothing is loaded, and nobody has flushed what another one us
               if (what === 'load') mine.push(await load(scope));
               if (what === 'session') mine.push(await session(scope));
               if (what === 'both') mine.push(...(await Promise.all([load(scope), session(scope)])));
-              if (what === 'random')
-                await scope.execute(getRandom, { handles: {}, parameters: { bytesRequested: 2 } });
+              if (what === 'random') await random(scope);
+              // Goes on by itself when the other one fails.
+              if (what === 'branch')
+                await Promise.all([random(scope), load(scope).then(() => session(scope))]);
               const last = what === 'flush' ? mine.pop() : undefined;
               if (last !== undefined) await scope.flush(last.handle);
               check();
@@ -131,5 +136,5 @@ t.test('afterwards nothing is loaded, and nobody has flushed what another one us
     ),
     { numRuns: 300 },
   );
-  t.ok(loads > 100, `${loads} things were loaded at the end of some work`);
+  t.ok(loads > 20, `${loads} things were loaded at the end of some work`);
 });

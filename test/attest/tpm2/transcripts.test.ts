@@ -72,6 +72,10 @@ t.test('every exchange with a TPM, apart and together again', async (t) => {
       }
       const parsed = parseCommand(hex(cmd));
       const { command } = parsed;
+      const passwords = parsed.entries?.filter(({ handle }) => handle === 0x40000009).length ?? 0;
+      const least = parsed.entries?.length ?? 0;
+      if (least < command.authorized || (passwords === least && least > command.authorized))
+        t.fail(`${what}: ${least} authorizations`);
       // What is encrypted is no structure; test/attest/tpm2/session.test.ts decrypts it.
       const isEncrypted = has(parsed.entries, 'decrypt');
       const parameters = isEncrypted
