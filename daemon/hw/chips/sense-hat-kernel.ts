@@ -6,9 +6,10 @@
  */
 import { z } from 'zod';
 import { type FrameBuffer, frameBuffersIn, type OpenFrameBuffer } from '../framebuffer.ts';
-import type { InputDevice, InputEvent } from '../input/device.ts';
+import type { InputDevice } from '../input/device.ts';
+import { followKeys } from '../input/keys.ts';
 import { levelsOf } from '../lights/levels.ts';
-import type { HostDriver, PartIo, PartPicture, PartSession, RawInput } from './driver.ts';
+import type { HostDriver, PartIo, PartPicture, PartSession } from './driver.ts';
 import { senseHatSpec } from './sense-hat.ts';
 
 const schema = z.strictObject({});
@@ -21,8 +22,7 @@ const joystickName = 'Raspberry Pi Sense HAT Joystick';
 const rowBytes = 16;
 const rows = 8;
 
-/** EV_KEY and the keys, Linux include/uapi/linux/input-event-codes.h. */
-const evKey = 1;
+/** The keys, Linux include/uapi/linux/input-event-codes.h. */
 const controlOfKey: ReadonlyMap<number, string> = new Map([
   [103, 'up'],
   [108, 'down'],
@@ -93,42 +93,18 @@ class SenseHatKernelSession implements PartSession {
   }
 }
 
-/** What the keys are now, for all five. */
-function readingsOf(keysDown: ReadonlySet<number>, at: number): RawInput[] {
-  return [...controlOfKey].map(([code, control]) => ({
-    type: 'switch',
-    control,
-    isDown: keysDown.has(code),
-    at,
-  }));
-}
-
-/** Presses and releases among events; value 2 is a key that repeats while it is held. */
-function readingsIn(events: readonly InputEvent[]): RawInput[] {
-  return events.flatMap(({ type, code, value, at }): RawInput[] => {
-    const control = controlOfKey.get(code);
-    if (type !== evKey || control === undefined || value > 1) return [];
-    return [{ type: 'switch', control, isDown: value === 1, at }];
-  });
-}
-
-async function openJoystick(io: PartIo): Promise<InputDevice> {
-  let device: InputDevice | null = null;
-  const joystick = await io.openInput(joystickName, {
-    onEvents: (events) => {
-      const readings = readingsIn(events);
-      if (readings.length > 0) io.report(readings);
-    },
-    onDropped: () => {
-      const at = io.time.now();
-      const lost: RawInput = { type: 'unsure', controls: [...controlOfKey.values()], at };
-      io.report([lost, ...(device === null ? [] : readingsOf(device.keysDown(), at))]);
+function openJoystick(io: PartIo): Promise<InputDevice> {
+  return followKeys({
+    openInput: io.openInput,
+    device: joystickName,
+    codes: [...controlOfKey.keys()],
+    now: () => io.time.now(),
+    onKey: (code, isDown, at) => {
+      const control = controlOfKey.get(code);
+      if (control !== undefined) io.report([{ type: 'switch', control, isDown, at }]);
     },
     onLost: io.fail,
   });
-  device = joystick;
-  io.report(readingsOf(joystick.keysDown(), io.time.now()));
-  return joystick;
 }
 
 /** The driver on the frame buffers that `openFrameBuffer` finds. */

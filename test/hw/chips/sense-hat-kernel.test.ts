@@ -23,6 +23,7 @@ class Bench {
   readonly keysDown = new Set<number>();
   readonly open: string[] = [];
   isBroken = false;
+  areKeysGone = false;
   handlers: InputHandlers | null = null;
   readonly driver = senseHatKernelOn(async ({ name }) => {
     this.open.push(name);
@@ -33,7 +34,11 @@ class Bench {
     openInput: async (name, handlers) => {
       this.open.push(name);
       this.handlers = handlers;
-      return { keysDown: () => this.keysDown, close: async () => this.#closed(name) };
+      const keysDown = () => {
+        if (this.areKeysGone) throw new SurfacedError('E_HW_INPUT', 'ENODEV');
+        return this.keysDown;
+      };
+      return { keysDown, close: async () => this.#closed(name) };
     },
   };
 
@@ -136,20 +141,27 @@ t.test('keys: all at the start, then presses and releases, no repeats', async (t
   ]);
 });
 
-t.test('events that were lost: the keys as they are now are first readings', async (t) => {
+t.test('events that were lost: the keys are asked for, and differences are told', async (t) => {
   const { bench } = await opened(t);
   bench.reports.length = 0;
   bench.keysDown.add(105);
   bench.handlers?.onDropped();
-  const [first, ...others] = bench.reports;
-  t.match(first, { type: 'unsure', controls: ['up', 'down', 'left', 'right', 'enter'] });
-  t.same(
-    others.map((input) => (input.type === 'switch' && input.isDown ? input.control : null)),
-    [null, null, 'left', null, null],
-  );
+  t.match(bench.reports, [{ type: 'switch', control: 'left', isDown: true }]);
+  t.equal(bench.reports.length, 1);
   const problem = new Error('gone');
   bench.handlers?.onLost(problem);
   t.same(bench.failures, [problem]);
+});
+
+t.test('keys that cannot be asked for are a loss of the part, and leave nothing open', async (t) => {
+  const { bench } = await opened(t);
+  bench.areKeysGone = true;
+  t.doesNotThrow(() => bench.handlers?.onDropped(), 'it is called by the event loop itself');
+  t.match(bench.failures, [{ code: 'E_HW_INPUT' }]);
+  const other = new Bench();
+  other.areKeysGone = true;
+  await t.rejects(other.driver.open({}, other.io), { code: 'E_HW_INPUT' });
+  t.same(other.open, []);
 });
 
 t.test('without its joystick, or with a frame buffer that takes nothing, nothing stays open', async (t) => {
