@@ -1,7 +1,8 @@
 /** Hands on a rig's panel, with an eye on `surfaced monitor`: what was touched is told, once, and nothing else. */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { ComposedPanel, ComposedPart } from '../../daemon/hw/parts/compose.ts';
-import { isWhole, type Monitor, type MonitorLine, pulsesOf } from './open-rig.ts';
+import { isWhole, type Monitor, type MonitorLine, missingIn, pulsesOf } from './open-rig.ts';
 import type { Rig } from './rig.ts';
 import { controlsOf, heldLights, type Switch, switchesOf, switchFor, untilLit } from './wired-parts.ts';
 
@@ -9,6 +10,8 @@ import { controlsOf, heldLights, type Switch, switchesOf, switchFor, untilLit } 
 const rest = 0.2;
 const tolerance = 0.02;
 const detentsPerSecond = 25;
+/** What is touched before its first reading is not told, and of a first reading only faders tell: it is over by then. */
+const firstReadingMs = 500;
 /** A machine that stands still for too long makes the program believe that a bus is stuck; the gesture is made again. */
 const mostTries = 4;
 
@@ -47,12 +50,14 @@ export class Hands {
     this.#options = options;
   }
 
-  /** Resolves with all that was told when every control was there once and nothing is missing. */
-  ready(): Promise<readonly MonitorLine[]> {
+  /** Resolves with all that was told when every control was read once and nothing is missing. */
+  async ready(): Promise<readonly MonitorLine[]> {
     const { monitor, panel } = this.#options;
-    return monitor.until(
+    await monitor.until(
       (lines) => isWhole(lines) && panel.controls.every(({ name }) => isReset(lines, name)),
     );
+    await pause(firstReadingMs);
+    return monitor.lines;
   }
 
   /** Does it until the control was told of, again when it was read anew meanwhile. */
@@ -73,7 +78,8 @@ export class Hands {
       if (attempt === mostTries) throw new Error(`${control} was read anew at each of ${mostTries} tries`);
       say(`${control} was read anew while it was touched: once more`);
       await undo();
-      await monitor.until(isWhole);
+      await monitor.until((lines) => !missingIn(lines).includes(control));
+      await pause(firstReadingMs);
     }
   }
 
@@ -164,7 +170,7 @@ export class Hands {
 
   /** Why it did not come to pass; null: it did. */
   async #lit(part: ComposedPart): Promise<Error | null> {
-    const { rig, panel } = this.#options;
+    const { rig, panel, monitor } = this.#options;
     const [fader] = controlsOf(part, 'fader');
     // A fader cannot be held: two of its four lights are on for a moment.
     if (fader !== undefined) {
@@ -173,7 +179,7 @@ export class Hands {
       await this.move(fader.name, rest);
       return problem;
     }
-    const held = switchFor(panel, part);
+    const held = switchFor(panel, part, missingIn(monitor.lines));
     await this.press(held);
     const problem = await problemOf(untilLit(rig, part, heldLights(panel, part, held)));
     await this.release(held);

@@ -64,9 +64,12 @@ export function heldLights(panel: ComposedPanel, part: ComposedPart, held: Switc
   });
 }
 
-/** A switch of the panel that lights something of this part, of the part itself where it can; throws when there is none. */
-export function switchFor(panel: ComposedPanel, part: ComposedPart): Switch {
-  const all = [part, ...panel.parts].flatMap(switchesOf);
+/**
+ * A switch of the panel that lights something of this part, of the part itself where it can; throws when there is none.
+ * @param missing names of controls that cannot be touched now
+ */
+export function switchFor(panel: ComposedPanel, part: ComposedPart, missing: readonly string[]): Switch {
+  const all = [part, ...panel.parts].flatMap(switchesOf).filter(({ control }) => !missing.includes(control));
   const found = all.find((one) => heldLights(panel, part, one).some((isOn) => isOn));
   if (found === undefined) throw new Error(`no button of the panel lights ${part.label}`);
   return found;

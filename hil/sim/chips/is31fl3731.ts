@@ -40,7 +40,8 @@ export class Is31fl3731Model implements ChipModel {
     const { written, readLength } = registerTransfer(this.part, messages);
     if (written !== null && readLength !== null) this.#register = written[0] ?? 0;
     else if (written !== null) this.#write(written);
-    return readLength === null ? [] : [this.#read(readLength)];
+    if (readLength === null) return [];
+    return [written === null ? this.#peek(readLength) : this.#read(readLength)];
   }
 
   /** The registers of the selected page. */
@@ -84,6 +85,12 @@ export class Is31fl3731Model implements ChipModel {
           `is31fl3731: ${value} in function register 0x${at.toString(16)} is not modelled`,
         );
     });
+  }
+
+  /** A read that names no register goes on where the last transfer was, on whatever page is selected now. */
+  #peek(length: number): Uint8Array {
+    const registers = this.#registers();
+    return Uint8Array.from({ length }, (_, at) => registers[this.#register + at] ?? 0);
   }
 
   #read(length: number): Uint8Array {

@@ -101,6 +101,9 @@ t.test('is31fl3731: pages, ends of pages, shutdown, the frame that is shown', as
     [0x0a, 2],
   ])
     t.throws(() => send(model, bytes), ProtocolError, `${bytes}`);
+  send(model, [0xfd, 0], [0x56, 1], [0xfd, 0x0b]);
+  const read = model.transfer([{ isRead: true, length: 1 }]);
+  t.same(read, [Uint8Array.of(0)], 'a read alone, by which the part is looked for, wherever it was left');
 });
 
 t.test('is31fl3741: the lock, ends of pages, scaling and current, reset', async (t) => {
