@@ -21,6 +21,8 @@ installPrograms({
   mosquitto: 'mosquitto',
   socat: 'socat',
   kubectl: 'kubernetes-client',
+  swtpm: 'swtpm',
+  tpm2_checkquote: 'tpm2-tools',
 });
 const bin = (name) => path.join(root, 'node_modules', '.bin', name);
 once('tap', fingerprint('.taprc', 'package-lock.json'), () => run(bin('tap'), ['build']));
