@@ -1,4 +1,4 @@
-/** The large panel of the rig on buses that count: all parts of hil/rig/panel.yaml, untouched. Inside the rig. */
+/** The large panel of hil/rig/panel.yaml on buses that count, untouched: in the rig, or behind the I2C shim of this host. */
 import path from 'node:path';
 import { startI2cBus } from '../../hil/rig/guest/chips.ts';
 import { setLine } from '../../hil/rig/guest/lines.ts';
@@ -6,8 +6,6 @@ import { makePanelParts, type PanelParts } from '../../hil/rig/guest/panel-parts
 import { type BusRecord, SimBus } from '../../hil/sim/chips/bus.ts';
 import { ChipServer } from '../../hil/sim/chips/server.ts';
 import type { BenchContext } from '../types.ts';
-
-const { SURFACED_CUSE_I2C: adapter, SURFACED_QUADRATURE: quadrature } = process.env;
 
 /** Of the clock that bus times are given for, bits a second. */
 const clockHz = 400_000;
@@ -23,23 +21,37 @@ export interface Traffic {
   readonly lightBytes: number;
 }
 
+/** Where a panel is. */
+export interface Place {
+  /** Added to the numbers of the buses, so that two panels can be there. */
+  readonly offset: number;
+  /** Path of the adapter `cuse-i2c` in the rig; null: no kernel device is made, the shim finds them by {@link PanelBuses.claim}. */
+  readonly cuse: string | null;
+  /** Path of the adapter `quadrature`; null where there are no lines. */
+  readonly quadrature: string | null;
+}
+
 /** A panel's buses. */
 export class PanelBuses {
   readonly world: PanelParts;
-  readonly #sims: readonly SimBus[];
+  readonly #sims: ReadonlyMap<number, SimBus>;
   readonly #server: ChipServer;
+  readonly #socket: string;
 
-  private constructor(world: PanelParts, sims: readonly SimBus[], server: ChipServer) {
+  private constructor(
+    world: PanelParts,
+    sims: ReadonlyMap<number, SimBus>,
+    server: ChipServer,
+    socket: string,
+  ) {
     this.world = world;
     this.#sims = sims;
     this.#server = server;
+    this.#socket = socket;
   }
 
-  /** @param offset what is added to the numbers of the buses, so that two panels can be there */
-  static async plug(context: BenchContext, offset: number): Promise<PanelBuses> {
-    if (adapter === undefined || quadrature === undefined)
-      throw new Error('SURFACED_CUSE_I2C and SURFACED_QUADRATURE name the adapters; boot-rig.ts sets them');
-    const world = makePanelParts({ quadrature, onTouched: () => {} });
+  static async plug(context: BenchContext, { offset, cuse, quadrature }: Place): Promise<PanelBuses> {
+    const world = makePanelParts({ quadrature: quadrature ?? '', onTouched: () => {} });
     const sims = new Map<number, SimBus>();
     for (const { bus, address, chip, interrupt } of Object.values(world.parts)) {
       const sim =
@@ -47,24 +59,33 @@ export class PanelBuses {
       sims.set(bus + offset, sim);
       sim.plug(address, chip);
       // Nobody touches anything: no part has anything to tell.
-      if (interrupt !== null) setLine(interrupt.line, true);
+      if (interrupt !== null && quadrature !== null) setLine(interrupt.line, true);
     }
     const server = new ChipServer(sims);
     context.defer(() => server.close());
     const socket = path.join(context.folder, `chips-${offset}`);
     await server.listen(socket);
-    for (const bus of sims.keys()) {
-      const adapterOfBus = await startI2cBus({ adapter, bus, socket });
-      context.defer(() => adapterOfBus.remove());
-    }
-    return new PanelBuses(world, [...sims.values()], server);
+    if (cuse !== null)
+      for (const bus of sims.keys()) {
+        const kernelBus = await startI2cBus({ adapter: cuse, bus, socket });
+        context.defer(() => kernelBus.remove());
+      }
+    return new PanelBuses(world, sims, server, socket);
+  }
+
+  /** Processes that are started from now on find these buses through the shim. */
+  claim(shim: string): void {
+    process.env.LD_PRELOAD = shim;
+    process.env.SURFACED_I2C_SHIM = this.#socket;
+    process.env.SURFACED_I2C_BUSES = [...this.#sims.keys()].join(',');
   }
 
   /** What went over them since it was asked last. */
   takeTraffic(): Traffic {
-    const records = this.#sims.flatMap((sim) => sim.records);
-    const busiestMs = Math.max(...this.#sims.map((sim) => sim.busTimeMs));
-    for (const sim of this.#sims) {
+    const sims = [...this.#sims.values()];
+    const records = sims.flatMap((sim) => sim.records);
+    const busiestMs = Math.max(...sims.map((sim) => sim.busTimeMs));
+    for (const sim of sims) {
       sim.records = [];
       sim.busTimeMs = 0;
     }
@@ -80,18 +101,19 @@ export class PanelBuses {
 
   /** What the parts would not have taken. */
   get protocolErrors(): readonly string[] {
-    return [...this.#sims.flatMap((sim) => sim.protocolErrors), ...this.#server.protocolErrors];
+    const ofParts = [...this.#sims.values()].flatMap((sim) => sim.protocolErrors);
+    return [...ofParts, ...this.#server.protocolErrors];
   }
 
   /** Whether it writes data to lights; what only names a register, or asks a seesaw, sets nothing. */
   #isOfLights({ address, messages }: BusRecord): boolean {
     const [first] = messages;
     if (first === undefined || first.isRead) return false;
-    const part = Object.values(this.world.parts).find((one) => one.address === address && one.chip.lights)?.chip
-      .part;
-    if (part === undefined) return false;
-    if (/^(?:neo|seesaw)/.test(part)) return first.bytes[0] === neopixelModule;
-    return first.bytes.length > 1 || (part === 'ht16k33' && (first.bytes[0] ?? 0) >= ht16k33Commands);
+    const lit = Object.values(this.world.parts).find((one) => one.address === address && one.chip.lights);
+    if (lit === undefined) return false;
+    const [begin = 0] = first.bytes;
+    if (/^(?:neo|seesaw)/.test(lit.chip.part)) return begin === neopixelModule;
+    return first.bytes.length > 1 || (lit.chip.part === 'ht16k33' && begin >= ht16k33Commands);
   }
 }
 

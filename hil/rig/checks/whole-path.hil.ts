@@ -153,6 +153,7 @@ async function made<Outcome>(t: Test, gesture: () => Promise<Outcome>): Promise<
 }
 
 t.test('the lights show the Pods', async (t) => {
+  await device.logged('connected');
   await untilLit(cartAtStart);
   await longEnough();
   t.same(await written(), [], 'where the fader stands does nothing');
