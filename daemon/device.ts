@@ -2,6 +2,7 @@
  * The Pi's daemon: panel, surface and link wired together. The loop is act (intents go out), observe (slots
  * come in), diff (the frame shows where the two differ).
  */
+import { once } from 'node:events';
 import type { CredentialSource } from './attest/types.ts';
 import { createLink, type Link } from './bridge/link/link.ts';
 import type { Clock } from './clock.ts';
@@ -22,6 +23,8 @@ export interface DeviceParts {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  /** Calls the start off: the device is then given at once, to be stopped. */
+  readonly signal: AbortSignal;
 }
 
 /** A running device. */
@@ -31,7 +34,10 @@ export interface Device {
   stop(): Promise<void>;
 }
 
-/** Starts the device; it runs until `stop`. A panel or gateway that is away is retried for ever and shown. */
+/**
+ * Starts the device; it runs until `stop`. A panel or gateway that is away is retried for ever and shown. When it cannot be
+ * started, it rejects with the panel dark.
+ */
 export async function startDevice(parts: DeviceParts): Promise<Device> {
   const { panel, clock, log } = parts;
   const surface = new Surface(panel.spec, parts.surface);
@@ -81,14 +87,8 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
     requestFrame();
   };
 
-  link.onInput(advance);
-  requestFrame();
-  await panel.start(ending.signal, advance);
-  link.start(ending.signal);
-  log.info({ model: panel.spec.model }, 'device started');
-
   let stopped: Promise<void> | null = null;
-  const stop = async (): Promise<void> => {
+  const end = async (): Promise<void> => {
     ending.abort();
     if (wake !== null) clearTimeout(wake);
     if (frameTimer !== null) clearTimeout(frameTimer);
@@ -96,15 +96,32 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
     await Promise.allSettled([link.stop(), panel.stop()]);
     log.info('device stopped');
   };
+  const stop = (): Promise<void> => {
+    stopped ??= end();
+    return stopped;
+  };
+
+  try {
+    if (!parts.signal.aborted) {
+      link.onInput(advance);
+      requestFrame();
+      // A panel takes seconds to open when its bus hangs, and may be lit before.
+      await Promise.race([panel.start(ending.signal, advance), once(parts.signal, 'abort')]);
+    }
+    if (!parts.signal.aborted) {
+      link.start(ending.signal);
+      log.info({ model: panel.spec.model }, 'device started');
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
     health: () =>
       healthOf({
         panel: { ok: panel.state.isOpen, detail: panel.state.problem ?? panel.spec.model },
         link: link.health(),
       }),
-    stop: () => {
-      stopped ??= stop();
-      return stopped;
-    },
+    stop,
   };
 }

@@ -75,8 +75,8 @@ Examples:
     const { startDemo } = await import('../hil/demo.ts');
     const { demoBanner } = await import('../hil/demo-banner.ts');
     const log = await logFor('warn');
-    await runRole(async () => {
-      const demo = await startDemo({ ...options, version, log });
+    await runRole(async (signal) => {
+      const demo = await startDemo({ ...options, version, log }, signal);
       print(demoBanner(demo));
       return demo;
     });
@@ -88,7 +88,7 @@ program
   .requiredOption('--config <file>', 'Device file')
   .action(async ({ config }: { config: string }) => {
     const { runDevice } = await import('./commands/device.ts');
-    await runRole(() => runDevice(config, version, logFor));
+    await runRole((signal) => runDevice(config, version, logFor, signal));
   });
 
 program
@@ -100,7 +100,7 @@ program
   .addOption(output())
   .action(async ({ config, output: form }: { config: string; output: Output }) => {
     const { runMonitor } = await import('./commands/monitor.ts');
-    await runRole(() => runMonitor(config, form, process.stdout, logFor));
+    await runRole((signal) => runMonitor(config, form, process.stdout, logFor, signal));
   });
 
 program

@@ -140,10 +140,10 @@ async function makeFolder(): Promise<{ folder: string; remove(): Promise<void> }
 }
 
 /**
- * Starts everything; what has been started is stopped again when a later part cannot be.
- * @throws SurfacedError
+ * Starts everything; what has been started is stopped again when a later part cannot be, or when the signal calls it off.
+ * @throws SurfacedError, or the signal's reason
  */
-export async function startDemo(options: DemoOptions): Promise<Demo> {
+export async function startDemo(options: DemoOptions, signal: AbortSignal): Promise<Demo> {
   const { log } = options;
   const isSimulated = options.kubeconfig === undefined;
   if (isSimulated && options.context !== undefined)
@@ -203,6 +203,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
     const rbacPath = path.join(folder, 'rbac.yaml');
     await writeFile(rbacPath, rbacManifest(surface, defaultCluster));
 
+    signal.throwIfAborted();
     const registryFolder = path.join(folder, 'surfaces');
     await mkdir(registryFolder);
     await writeFile(path.join(registryFolder, `${surfaceName}.yaml`), stringify(surface));
@@ -215,6 +216,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
     const runningGateway = gateway;
     started.push(() => runningGateway.stop());
 
+    signal.throwIfAborted();
     const { token } = await gateway.tokens.create({ surface: surfaceName, ttlMs: tokenTtlMs, uses: 1 });
     device = await startDevice({
       panel,
@@ -230,9 +232,11 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
       clock: systemClock,
       random: Math.random,
       log,
+      signal,
     });
     const runningDevice = device;
     started.push(() => runningDevice.stop());
+    signal.throwIfAborted();
 
     return {
       url: server.url,

@@ -37,6 +37,7 @@ serve({
       clock: systemClock,
       random: Math.random,
       log: silentLog,
+      signal: new AbortController().signal,
     });
     isOnline = () => device.health().parts.link?.ok === true;
   },

@@ -42,11 +42,26 @@ async function readToken(identity: NonNullable<DeviceConfig['identity']>): Promi
   }
 }
 
-/** Reads the config and starts; everything wrong with the file is reported at once. @throws SurfacedError */
+/** The health endpoint, null when none is asked for; a device whose endpoint cannot be opened is stopped. */
+async function startHealth(
+  { health }: DeviceConfig,
+  device: Device,
+): Promise<{ close(): Promise<void> } | null> {
+  if (!health) return null;
+  try {
+    return await startHealthServer(health.listen, () => device.health());
+  } catch (error) {
+    await device.stop();
+    throw error;
+  }
+}
+
+/** Reads the config and starts; everything wrong with the file is reported at once. The signal calls it off. @throws SurfacedError */
 export async function runDevice(
   file: string,
   firmware: string,
   logFor: (level: LogLevel) => Promise<Log>,
+  signal: AbortSignal,
 ): Promise<{ stop(): Promise<void> }> {
   const config = await loadDevice(file);
   const { gateway, identity } = config;
@@ -78,8 +93,9 @@ export async function runDevice(
     clock: systemClock,
     random: Math.random,
     log,
+    signal,
   });
-  const health = config.health ? await startHealthServer(config.health.listen, () => device.health()) : null;
+  const health = await startHealth(config, device);
   return {
     stop: async () => {
       await Promise.allSettled([device.stop(), health?.close()]);

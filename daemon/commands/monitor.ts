@@ -1,4 +1,5 @@
 /** `surfaced monitor`: every control of a panel live in the terminal, and a light for what is touched. */
+import { once } from 'node:events';
 import { createPanel } from '../hw/panels.ts';
 import type { Log, LogLevel } from '../log.ts';
 import type { ControlEvent, Panel, PanelState } from '../surface/types.ts';
@@ -23,6 +24,8 @@ export interface MonitorOptions {
   readonly screen: Screen;
   /** Milliseconds that only go forward. */
   readonly now: () => number;
+  /** Calls the start off: the monitor is then given at once, to be stopped. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -35,16 +38,17 @@ export async function runMonitor(
   output: Output,
   screen: Screen,
   logFor: (level: LogLevel) => Promise<Log>,
+  signal: AbortSignal,
 ): Promise<{ stop(): Promise<void> }> {
   const config = await loadDevice(file);
   const log = await logFor('warn');
   const panel = await createPanel(config.panel, { log, openPort: null, random: Math.random });
-  return startMonitor({ panel, output, screen, now: () => performance.now() });
+  return startMonitor({ panel, output, screen, now: () => performance.now(), signal });
 }
 
 /** Starts a monitor on a panel. */
 export async function startMonitor(options: MonitorOptions): Promise<{ stop(): Promise<void> }> {
-  const { panel, output, screen, now } = options;
+  const { panel, output, screen, now, signal } = options;
   const view = new MonitorView(panel.spec);
   const isTable = output === 'text' && screen.isTTY === true;
   const ending = new AbortController();
@@ -92,7 +96,7 @@ export async function startMonitor(options: MonitorOptions): Promise<{ stop(): P
     frameTimer ??= setTimeout(show, 0);
   };
 
-  await panel.start(ending.signal, take);
+  if (!signal.aborted) await Promise.race([panel.start(ending.signal, take), once(signal, 'abort')]);
   tellState();
   show();
   const watch = setInterval(() => {

@@ -10,16 +10,19 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** Runs a role until SIGINT, SIGTERM, SIGHUP or a defect; a second signal, or a stop that takes too long, ends at once. */
-export async function runRole(start: () => Promise<Running>): Promise<void> {
-  let isStopping = false;
-  let role: Running | null = null;
+/**
+ * Runs a role until SIGINT, SIGTERM, SIGHUP or a defect; a second signal, or a stop that takes too long, ends at once. One
+ * that comes while the role starts calls the start off: what it has lit by then is made dark all the same.
+ * @param start resolves soon once its signal fires, with what is to be stopped; or rejects with the signal's reason when
+ * there is nothing to stop
+ */
+export async function runRole(start: (signal: AbortSignal) => Promise<Running>): Promise<void> {
+  const calling = new AbortController();
   const end = (exitCode: number): void => {
-    if (isStopping) process.exit(1);
-    isStopping = true;
+    if (calling.signal.aborted) process.exit(1);
     setTimeout(() => process.exit(1), stopLimitMs).unref();
-    if (role === null) process.exit(exitCode);
-    role.stop().then(() => process.exit(exitCode), fail);
+    calling.abort();
+    starting.then((role) => role?.stop()).then(() => process.exit(exitCode), fail);
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0));
   // Nothing goes on after a defect, but a panel must not stay lit and in a mode of ours.
@@ -27,7 +30,11 @@ export async function runRole(start: () => Promise<Running>): Promise<void> {
     report(error);
     end(1);
   });
-  role = await start();
+  const starting = start(calling.signal).catch((error: unknown) => {
+    if (error !== calling.signal.reason) throw error;
+    return null;
+  });
+  await starting;
 }
 
 /**

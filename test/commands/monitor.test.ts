@@ -94,7 +94,13 @@ t.test('without a terminal it is one line an event, as text or as JSON', async (
   for (const output of ['text', 'json'] as const) {
     const panel = new PanelDouble();
     const screen = new ScreenDouble(false);
-    const monitor = await startMonitor({ panel, output, screen, now: () => 5 });
+    const monitor = await startMonitor({
+      panel,
+      output,
+      screen,
+      now: () => 5,
+      signal: new AbortController().signal,
+    });
     panel.emit({ type: 'turn', control: 'encoder1', pulses: 4 });
     panel.emit({ type: 'press', control: 'row1', index: 0 });
     panel.state = { isOpen: false, problem: 'the panel was unplugged' };
@@ -128,7 +134,13 @@ t.test('without a terminal it is one line an event, as text or as JSON', async (
 t.test('on a terminal the table is drawn in place', async (t) => {
   const panel = new PanelDouble();
   const screen = new ScreenDouble(true);
-  const monitor = await startMonitor({ panel, output: 'text', screen, now: () => 5 });
+  const monitor = await startMonitor({
+    panel,
+    output: 'text',
+    screen,
+    now: () => 5,
+    signal: new AbortController().signal,
+  });
   t.match(screen.text, 'desk: open');
   t.notMatch(screen.text, '\x1b[9A', 'drawn where the cursor is');
   panel.emit({ type: 'turn', control: 'encoder1', pulses: 4 });

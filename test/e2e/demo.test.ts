@@ -133,7 +133,10 @@ panel:
     [{ kubeconfig: named('kubeconfig.yaml') }, /kubeconfig\.yaml: context "" names no cluster/],
   ];
   for (const [options, message] of cases) {
-    const error = await startDemo({ bind: [], port: 0, version: '0.0.0', log: silentLog, ...options }).then(
+    const error = await startDemo(
+      { bind: [], port: 0, version: '0.0.0', log: silentLog, ...options },
+      new AbortController().signal,
+    ).then(
       async (demo) => {
         await demo.stop();
         return null;
