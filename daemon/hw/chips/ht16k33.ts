@@ -104,6 +104,8 @@ export function ht16k33Dimming(brightness: number): number {
   return Math.max(0, settingOf(brightness, 16) - 1);
 }
 
+const isDark = (ram: Uint8Array): boolean => ram.every((byte) => byte === 0);
+
 class Ht16k33Session implements PartSession {
   readonly pollMs = presenceMs;
   readonly pollWithInterruptMs = presenceMs;
@@ -149,10 +151,17 @@ class Ht16k33Session implements PartSession {
     const runs = changedRuns(this.#ram, ram);
     const isDimmed = step !== this.#dimming;
     if (runs.length === 0 && !isDimmed) return;
+    const isFirst = this.#ram === null || isDark(this.#ram);
     this.#ram = null;
     this.#dimming = null;
-    if (isDimmed) await this.#send([dimming | step]);
-    for (const { start, bytes } of runs) await this.#send([start, ...bytes]);
+    if (isFirst) {
+      // A part that was without power while it was dark may hold what it should: its RAM came up as 0.
+      for (const bytes of [[oscillatorOn], [dimming | step], [0, ...ram], [displayOn]])
+        await this.#send(bytes);
+    } else {
+      if (isDimmed) await this.#send([dimming | step]);
+      for (const { start, bytes } of runs) await this.#send([start, ...bytes]);
+    }
     this.#ram = ram;
     this.#dimming = step;
   }

@@ -7,6 +7,8 @@ import { type ChipModel, type I2cMessage, ProtocolError, type ShownLights } from
 import { registerTransfer } from './register-transfer.ts';
 
 const ramBytes = 16;
+/** As if by chance: a driver that shows the RAM before it has written it is caught. */
+const chanceByte = 0xa5;
 
 /** Which matrix is on the part. */
 export type Ht16k33Display = '8x8' | '16x8' | 'bicolour-8x8';
@@ -15,20 +17,22 @@ export type Ht16k33Display = '8x8' | '16x8' | 'bicolour-8x8';
 export class Ht16k33Model implements ChipModel {
   readonly part = 'ht16k33';
   readonly #display: Ht16k33Display;
+  readonly #powerUpByte: number;
   readonly #ram = new Uint8Array(ramBytes);
   #pointer = 0;
   #isOscillatorOn = false;
   #isDisplayOn = false;
   #dimming = 15;
 
-  constructor(display: Ht16k33Display) {
+  /** @param powerUpByte what each byte of the RAM holds after power-up; the datasheet does not say */
+  constructor(display: Ht16k33Display, powerUpByte = chanceByte) {
     this.#display = display;
+    this.#powerUpByte = powerUpByte;
     this.reset();
   }
 
   reset(): void {
-    // As if by chance: a driver that shows the RAM before it has written it is caught.
-    this.#ram.fill(0xa5);
+    this.#ram.fill(this.#powerUpByte);
     this.#pointer = 0;
     this.#isOscillatorOn = false;
     this.#isDisplayOn = false;

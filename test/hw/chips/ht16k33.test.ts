@@ -47,6 +47,21 @@ t.test('a pulse becomes blinking, brightness never turns a light off', async (t)
   t.equal(await pulse(255, 0), 0, 'but 0 is dark');
 });
 
+t.test(
+  'a power dip while it is dark, with a RAM that comes up as 0, is over with the next picture',
+  async (t) => {
+    const model = new Ht16k33Model('8x8', 0);
+    const rig = partRig(t, ht16k33, { display: '8x8' }, model);
+    await rig.open();
+    const lit = new Uint8Array(192).fill(255);
+    for (const before of [new Uint8Array(192), lit, new Uint8Array(192)])
+      await rig.show({ rgb: before, brightness: 1 });
+    model.reset();
+    await rig.show({ rgb: lit, brightness: 1 });
+    t.ok(model.lights().rgb.every((level) => level === 255));
+  },
+);
+
 t.test('dimming: sixteen steps, never brighter for less', async (t) => {
   t.same([0, 0.05, 0.6, 0.8, 1].map(ht16k33Dimming), [0, 0, 4, 9, 15]);
   const brightness = fc.double({ min: 0, max: 1, noNaN: true });
