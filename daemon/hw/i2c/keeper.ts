@@ -8,14 +8,25 @@ const shortestRetryMs = 250;
 const longestRetryMs = 2000;
 /** The first opening loads a package, from an SD card maybe. */
 const openTimeoutMs = 5000;
-/** Each holds one of the four threads that libuv has for everything. */
-const maxHanging = 1;
+/**
+ * So many transfers may hang in the kernel at once, over all buses of the process: each holds one of the four threads that
+ * libuv has for everything (files and names of hosts too).
+ */
+const maxHanging = 2;
+
+/** All keepers of the process; each adds itself. */
+export type BusNeighbours = Set<BusKeeper>;
+
+/** Those of this process. */
+export const processBuses: BusNeighbours = new Set();
 
 /** What a bus is kept open with. */
 export interface BusKeeperOptions {
   /** As in `/dev/i2c-1`. */
   readonly bus: number;
   readonly open: OpenI2c;
+  /** {@link processBuses}, but for tests. */
+  readonly neighbours: BusNeighbours;
   readonly timers: Timers;
   /** 0..1, for the jitter of the back-off. */
   readonly random: () => number;
@@ -37,7 +48,8 @@ export interface BusState {
 
 /**
  * The life of one bus. A transfer that hangs in the kernel cannot be called off: what is lost with it is closed when the
- * kernel gives it back, and the bus is opened anew meanwhile, but never while more than {@link maxHanging} still hang.
+ * kernel gives it back. The bus is opened anew meanwhile, if with its next transfer no more than {@link maxHanging} can
+ * hang in the whole process; one of which nothing hangs is always opened.
  */
 export class BusKeeper {
   readonly #options: BusKeeperOptions;
@@ -55,6 +67,12 @@ export class BusKeeper {
 
   constructor(options: BusKeeperOptions) {
     this.#options = options;
+    options.neighbours.add(this);
+  }
+
+  /** How many threads hang in the kernel for this bus, or hang with its next transfer. */
+  get threads(): number {
+    return this.#hanging + (this.#transport === null ? 0 : 1);
   }
 
   /** The open bus; null when there is none. */
@@ -121,6 +139,7 @@ export class BusKeeper {
     const closing = transport === null ? this.#opening : transport.close();
     closing.catch((error: unknown) => this.#logClosing(error));
     await endsWithin(this.#options.timers, this.#options.closeTimeoutMs, closing);
+    if (this.threads === 0) this.#options.neighbours.delete(this);
   }
 
   async #open(): Promise<void> {
@@ -171,9 +190,14 @@ export class BusKeeper {
     if (this.#closing !== null || problem.class !== 'retry') return;
     const backOffMs = Math.min(longestRetryMs, shortestRetryMs * 2 ** (this.#failures - 1));
     this.#cancelRetry = timers.after(backOffMs * (0.5 + random() / 2), () => {
-      if (this.#hanging > maxHanging) this.#retryAfter(problem);
-      else this.#opening = this.#open();
+      if (this.#mayOpen()) this.#opening = this.#open();
+      else this.#retryAfter(problem);
     });
+  }
+
+  #mayOpen(): boolean {
+    const threads = [...this.#options.neighbours].reduce((sum, bus) => sum + bus.threads, 0);
+    return this.#hanging === 0 || threads < maxHanging;
   }
 
   /** Counts what still hangs in the kernel. */

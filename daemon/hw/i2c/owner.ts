@@ -2,6 +2,7 @@ import { SurfacedError } from '../../errors.ts';
 import { afterAwake } from './awake.ts';
 import type { I2cBytes, I2cDevice, Priority } from './bus.ts';
 import { type BusCounters, type DeviceCounters, DeviceLedger } from './counters.ts';
+import { errnoBusy, errnoNotSupported, errnoOf } from './errno.ts';
 import { BusKeeper, type BusKeeperOptions, type BusState } from './keeper.ts';
 import { TransferQueue } from './queue.ts';
 
@@ -19,6 +20,12 @@ const slowInRow = 4;
 const loudEveryMs = 60_000;
 /** SMBus "I2C Block Read" (include/uapi/linux/i2c.h: I2C_SMBUS_BLOCK_MAX). */
 const maxRegisterBytes = 32;
+
+/** Whether the kernel did not even try: that a driver of its own has the address says nothing of the bus. */
+function isRefused(error: SurfacedError): boolean {
+  const errno = errnoOf(error);
+  return errno === errnoBusy || errno === errnoNotSupported;
+}
 
 /** What an owner is made of. */
 export interface I2cOwnerOptions extends Omit<BusKeeperOptions, 'closeTimeoutMs'> {
@@ -163,8 +170,9 @@ export class I2cOwner {
     // Silence of a part shows that the bus itself works.
     const isSilence = error.code === 'E_HW_NO_ACK';
     this.#count(transfer, isSilence ? 'noAcks' : 'errors', error);
-    this.#errorsInRow = isSilence ? 0 : this.#errorsInRow + 1;
     if (isSilence) this.#keeper.prove();
+    if (isSilence) this.#errorsInRow = 0;
+    else if (!isRefused(error)) this.#errorsInRow += 1;
     transfer.reject(error);
     if (this.#errorsInRow < maxErrorsInRow) this.#next();
     else this.#lose(error);

@@ -6,6 +6,7 @@ import type { Log } from '../../log.ts';
 import type { PartDriver, RawInput } from '../chips/driver.ts';
 import { lineOpener } from '../gpio/open.ts';
 import { openI2cBus } from '../i2c/i2c-bus.ts';
+import { processBuses } from '../i2c/keeper.ts';
 import { defaultTransferTimeoutMs, I2cOwner } from '../i2c/owner.ts';
 import { systemInput } from '../input/evdev.ts';
 import { systemTimers } from '../panel.ts';
@@ -44,6 +45,7 @@ export async function createPartsPanel(options: CreatePartsPanelOptions): Promis
       new I2cOwner({
         bus,
         open: openI2cBus,
+        neighbours: processBuses,
         timers: systemTimers,
         random,
         log,

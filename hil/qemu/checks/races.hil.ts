@@ -247,6 +247,7 @@ test('a bus is pulled out in the middle of transfers', async (t) => {
   let bus = await startI2cBus({ adapter: cuse, bus: 1, socket });
   const owner = new I2cOwner({
     ...{ bus: 1, open: openI2cBus, timers: systemTimers, random: Math.random, log: silentLog },
+    neighbours: new Set(),
     transferTimeoutMs: 2000,
     onOpened: () => {},
     onLost: () => {},

@@ -31,6 +31,7 @@ t.test('a process that stood still does not take its bus for stuck', async (t) =
       transfer: async () => (await readFile('/proc/self/stat')).subarray(0, 1),
       close: async () => {},
     }),
+    neighbours: new Set(),
     timers: systemTimers,
     random: () => 0,
     log: silentLog,

@@ -1,6 +1,7 @@
 /** An owner on a simulated bus, in time that stands until it is moved. */
 import { SurfacedError } from '../../../daemon/errors.ts';
 import type { I2cBytes, I2cTransport } from '../../../daemon/hw/i2c/bus.ts';
+import type { BusNeighbours } from '../../../daemon/hw/i2c/keeper.ts';
 import { I2cOwner } from '../../../daemon/hw/i2c/owner.ts';
 import type { Timers } from '../../../daemon/hw/panel.ts';
 import { type Log, silentLog } from '../../../daemon/log.ts';
@@ -173,9 +174,11 @@ export interface BenchOptions {
   /** For the jitter. */
   readonly random: () => number;
   readonly log: Log;
+  /** Other buses; null: there are none. */
+  readonly neighbours: BusNeighbours | null;
 }
 
-export const usual: BenchOptions = { transferMs: () => 1, random: () => 1, log: silentLog };
+export const usual: BenchOptions = { transferMs: () => 1, random: () => 1, log: silentLog, neighbours: null };
 
 /** A bus with register chips at 0x20 and 0x21, and its owner. */
 export function bench(options: BenchOptions) {
@@ -198,6 +201,7 @@ export function bench(options: BenchOptions) {
       transports.push(transport);
       return transport;
     },
+    neighbours: options.neighbours ?? new Set(),
     timers,
     random: options.random,
     log: options.log,

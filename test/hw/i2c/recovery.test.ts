@@ -1,6 +1,7 @@
 import pino from 'pino';
 import t from 'tap';
 import { SurfacedError } from '../../../daemon/errors.ts';
+import type { BusNeighbours } from '../../../daemon/hw/i2c/keeper.ts';
 import { type Begun, bench, fate, usual } from './bench.ts';
 
 const absent = new SurfacedError('E_HW_BUS_OPEN', 'bus 1: ENOENT');
@@ -179,6 +180,56 @@ t.test('errors between transfers that go well, or silence, lose nothing', async 
   }
   t.same(events, ['opened']);
   t.equal(transports[0]?.begun.length, 64);
+});
+
+t.test('an address that the kernel refuses says nothing of the bus', async (t) => {
+  const { timers, owner, part, transports, events } = await opened();
+  const refusals = [16, 95].map((errno) => {
+    const cause = Object.assign(new Error('refused'), { errno });
+    return new SurfacedError('E_HW_BUS', '0x20 on bus 1 is in use by a kernel driver', { cause });
+  });
+  for (let round = 0; round < 20; round += 1) {
+    transports[0]?.failures.push(...refusals);
+    fate(part.read('input', 1));
+    fate(part.read('input', 1));
+    await timers.pass(2);
+  }
+  t.same(events, ['opened']);
+  t.match(owner.counters().get(0x20), { errors: 40 });
+  transports[0]?.failures.push(...Array<SurfacedError>(7).fill(failure), ...refusals, failure);
+  for (let call = 0; call < 10; call += 1) fate(part.read('input', 1));
+  await timers.pass(10);
+  t.same(events, ['opened', 'lost: EIO'], 'nor that it works');
+});
+
+t.test('two buses that are stuck leave threads to the rest of the process', async (t) => {
+  const neighbours: BusNeighbours = new Set();
+  const buses = [bench({ ...usual, neighbours }), bench({ ...usual, neighbours })] as const;
+  const hang = async () => {
+    for (const { owner, sim, timers } of buses) {
+      sim.fault(0x20, 'stuck');
+      fate(owner.device(0x20).read('input', 1));
+      await timers.pass(200);
+    }
+  };
+  for (const { owner } of buses) await owner.start();
+  await hang();
+  for (let round = 0; round < 10; round += 1) {
+    await hang();
+    for (const { timers } of buses) await timers.pass(2000);
+  }
+  t.same(
+    buses.map(({ transports }) => transports.length),
+    [1, 1],
+    'one hangs on each, and neither is opened anew',
+  );
+  buses[0].transports[0]?.letGo();
+  await buses[0].timers.pass(2000);
+  t.ok(buses[0].owner.state.isOpen, 'it hangs no more');
+  t.notOk(buses[1].owner.state.isOpen);
+  await buses[0].owner.close();
+  await buses[1].timers.pass(2000);
+  t.ok(buses[1].owner.state.isOpen, 'alone, a bus may lose two threads');
 });
 
 t.test('close lets the transfer under way end, and refuses the rest', async (t) => {

@@ -110,6 +110,7 @@ export class PanelBench {
         new I2cOwner({
           bus,
           open: async () => this.bus.open(),
+          neighbours: new Set(),
           timers,
           random: () => 1,
           log: silentLog,
