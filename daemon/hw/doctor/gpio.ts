@@ -3,7 +3,7 @@ import { closeSync } from 'node:fs';
 import { headerLabels, type OpenChip, openChip } from '../gpio/chip.ts';
 import { decodeConsumer, encodeLineInfo, gpioIoctl } from '../gpio/uapi.ts';
 import { type Ioctl, systemCode } from '../kernel/ioctl.ts';
-import { type BootConfig, overlayWithLine, reservedLines } from './boot-config.ts';
+import { type BootConfig, doubtOf, overlayWithLine, reservedLines } from './boot-config.ts';
 import type { LookContext } from './context.ts';
 import { fileOf, isThere, type Machine, mayUse, namesIn, permissionRemedy, textOf } from './machine.ts';
 import { type Check, checksOf, type FoundChip, type Look, messageOf } from './report.ts';
@@ -181,7 +181,7 @@ function heldRemedy(holder: string, line: number, boot: BootConfig | null): stri
   const instead = 'use the part `rotary-encoder` or `gpio-keys`, which goes through the kernel';
   const overlay = overlayWithLine(boot, line);
   if (boot !== null && overlay !== null)
-    return `Line ${overlay.line} of ${boot.path} gives it to the overlay ${overlay.name}: remove that and restart, or ${instead}.`;
+    return `Line ${overlay.line} of ${boot.path}${doubtOf(overlay)} gives it to the overlay ${overlay.name}: remove that and restart, or ${instead}.`;
   return `End the program that has it. If it is a kernel driver (an overlay such as rotary-encoder or gpio-key in config.txt), remove that, or ${instead}.`;
 }
 

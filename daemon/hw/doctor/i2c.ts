@@ -2,6 +2,7 @@
 import { type BusInfo, listBuses } from '../i2c/scan.ts';
 import {
   type BootConfig,
+  doubtOf,
   headerBusNames,
   headerBusSpeedNames,
   isOn,
@@ -75,7 +76,7 @@ function overlayChecks(boot: BootConfig | null): Check[] {
   return [
     warning(
       'tpm-slb9673',
-      `line ${tpm.line} of ${boot.path} switches i2c_arm off and drives its lines by i2c-gpio, for the TPM and all parts`,
+      `line ${tpm.line} of ${boot.path}${doubtOf(tpm)} switches i2c_arm off and drives its lines by i2c-gpio, for the TPM and all parts`,
       'Faders and lights become slow: use a TPM on SPI (tpm-slb9670), or put the panel on another bus.',
     ),
   ];
@@ -99,9 +100,9 @@ async function missingRemedy(
   if (bus !== headerBus)
     return `Load the overlay of that bus in ${boot.path} (e.g. \`dtoverlay=i2c${bus}\`) and restart.${instead}`;
   if (!isOn(boot, headerBusNames)) return `Add \`dtparam=i2c_arm=on\` to ${boot.path} and restart.${instead}`;
-  const { section = 'all' } = parameterOf(boot, headerBusNames) ?? {};
-  const filter = section === 'all' ? '' : ` (under the filter [${section}]: does it fit this board?)`;
-  return `${boot.path} has it switched on${filter}: restart if that is new; else \`sudo modprobe i2c-dev\` and look into \`dmesg\`.${instead}`;
+  const parameter = parameterOf(boot, headerBusNames);
+  const doubt = parameter === null ? '' : doubtOf(parameter);
+  return `${boot.path} has it switched on${doubt}: restart if that is new; else \`sudo modprobe i2c-dev\` and look into \`dmesg\`.${instead}`;
 }
 
 /** What the kernel tells about a bus. */

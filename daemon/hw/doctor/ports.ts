@@ -3,7 +3,7 @@ import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { Ioctl } from '../kernel/ioctl.ts';
 import { parseAlsaName } from '../ports/alsa.ts';
-import { isOn } from './boot-config.ts';
+import { type BootConfig, isOn } from './boot-config.ts';
 import type { LookContext } from './context.ts';
 import { fileOf, isThere, type Machine, mayUse, namesIn, permissionRemedy, textOf } from './machine.ts';
 import { listMidiPorts } from './midi-ports.ts';
@@ -129,11 +129,11 @@ async function lineChecks(
 ): Promise<Check[]> {
   const { ok, fault } = checksOf('serial');
   if (!(await isThere(machine, wanted))) {
-    const isUart =
-      boot !== null && /^\/dev\/(?:serial\d|ttyAMA0|ttyS0)$/.test(wanted) && !isOn(boot, ['enable_uart']);
+    const isHeader = /^\/dev\/(?:serial\d|ttyAMA0|ttyS0)$/.test(wanted);
+    const isUart = isHeader && boot !== null && !isHeaderUartOn(boot);
     const plug = type === 'pty' ? 'Start the program that makes the pseudo-terminal' : 'Plug the device in';
     const remedy = isUart
-      ? `Add \`enable_uart=1\` to ${boot.path} and restart.`
+      ? `Add \`enable_uart=1\` (on a Pi 5 \`dtparam=uart0=on\`) to ${boot.path} and restart.`
       : `${plug}, or correct \`panel.port.path\`.`;
     return [fault(wanted, 'is not there', remedy)];
   }
@@ -164,6 +164,12 @@ async function lineChecks(
     ? `Take the login off it: \`sudo systemctl disable --now serial-getty@${path.basename(device)}\`.`
     : 'End that program: two readers take bytes from each other.';
   return [fault(wanted, `${alias}in use by ${holder.label}`, remedy)];
+}
+
+/** On a Pi 5 `enable_uart` is for the connector beside the HDMI sockets: documentation, "Configuring UARTs". */
+function isHeaderUartOn(boot: BootConfig): boolean {
+  if (isOn(boot, ['uart0'])) return true;
+  return isOn(boot, ['enable_uart']) && !/Pi (?:5|500|Compute Module 5)\b/.test(boot.model ?? '');
 }
 
 /** Serial ports that the kernel's command line names as consoles (Linux Documentation/admin-guide/serial-console.rst). */

@@ -17,7 +17,7 @@ t.test('the machine, its user and config.txt', async (t) => {
     .put('/proc/device-tree/model', 'Raspberry Pi 4 Model B Rev 1.4\0')
     .put('/proc/sys/kernel/osrelease', '6.12.47\n')
     .put('/etc/group', 'root:x:0:\npi:x:1000:\n');
-  const boot = parseBootConfig('dtparam=spi=on', '/boot/firmware/config.txt');
+  const boot = parseBootConfig('dtparam=spi=on', '/boot/firmware/config.txt', null);
   t.same(linesOf(await lookAtMachine(made.context(null, { boot }))), [
     'ok model: Raspberry Pi 4 Model B Rev 1.4, Linux 6.12.47',
     'ok user: pi, in the groups pi',

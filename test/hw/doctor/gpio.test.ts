@@ -36,7 +36,7 @@ t.test('without a config: chips, and who has which line', async (t) => {
 t.test('lines of a config: free, held, of surfaced itself, not there', async (t) => {
   const lines = async (held: ReadonlyMap<number, string>, lineCount = 58, boot = '') => {
     const made = new MadeUpMachine(t).chip('gpiochip0', { held, lineCount });
-    const context = made.context(panel(), { boot: parseBootConfig(boot, '/boot/config.txt') });
+    const context = made.context(panel(), { boot: parseBootConfig(boot, '/boot/config.txt', null) });
     return lookAtGpio(context);
   };
   const free = await lines(new Map());
@@ -81,6 +81,7 @@ t.test('the overlay that has a line is named', async (t) => {
   const boot = parseBootConfig(
     'dtoverlay=x,other=27\ndtoverlay=rotary-encoder,pin_a=22,pin_b=27',
     '/boot/config.txt',
+    null,
   );
   const look = await lookAtGpio(made.context(panel(), { boot }));
   t.match(
@@ -93,7 +94,7 @@ t.test('the overlay that has a line is named', async (t) => {
 t.test('a line that the firmware gives to something else', async (t) => {
   const made = new MadeUpMachine(t).chip('gpiochip0', {});
   const config = { preset: 'parts', parts: [{ part: 'gpio-button', name: 'key', line: 9 }] };
-  const boot = parseBootConfig('dtparam=spi=on', '/boot/config.txt');
+  const boot = parseBootConfig('dtparam=spi=on', '/boot/config.txt', null);
   t.match(checkOf(await lookAtGpio(made.context(config, { boot })), 'line 9'), {
     result: 'warning',
     found: /it belongs to SPI/,

@@ -14,7 +14,7 @@ import { checkOf, linesOf, MadeUpMachine } from './made-up.ts';
 
 const faders = { part: 'ads1115', channels: [{ channel: 0, name: 'fader1' }] };
 const panel = (...parts: object[]) => ({ preset: 'parts', parts });
-const bootOf = (text: string) => parseBootConfig(text, '/boot/firmware/config.txt');
+const bootOf = (text: string) => parseBootConfig(text, '/boot/firmware/config.txt', null);
 const adapter = 'bcm2835 (i2c@7e804000)';
 
 const sims: SimBus[] = [];

@@ -150,13 +150,23 @@ t.test('serial ports', async (t) => {
   t.match((await lookAtSerial(made.context(serial('/dev/ttyUSB0')))).checks, [
     { result: 'fault', remedy: /^Plug the device in/ },
   ]);
-  const boot = parseBootConfig('', '/boot/firmware/config.txt');
+  const boot = parseBootConfig('', '/boot/firmware/config.txt', null);
   t.match((await lookAtSerial(made.context(serial('/dev/ttyS0')))).checks, [
     { result: 'fault', remedy: /^Plug the device in/ },
   ]);
   t.match((await lookAtSerial(made.context(serial('/dev/ttyS0'), { boot }))).checks, [
-    { result: 'fault', remedy: /`enable_uart=1` to \/boot\/firmware\/config.txt/ },
+    {
+      result: 'fault',
+      remedy: /`enable_uart=1` \(on a Pi 5 `dtparam=uart0=on`\) to \/boot\/firmware\/config.txt/,
+    },
   ]);
+  const remedyOn = async (model: string, text: string) => {
+    const given = { boot: parseBootConfig(text, '/boot/firmware/config.txt', model) };
+    return checkOf(await lookAtSerial(made.context(serial('/dev/ttyS0'), given)), '/dev/ttyS0').remedy;
+  };
+  t.match(await remedyOn('Raspberry Pi 4 Model B Rev 1.4', 'enable_uart=1'), /^Plug/);
+  t.match(await remedyOn('Raspberry Pi 5 Model B Rev 1.0', 'enable_uart=1'), /^Add/, 'that is another port');
+  t.match(await remedyOn('Raspberry Pi 5 Model B Rev 1.0', 'dtparam=uart0=on'), /^Plug/);
   made.forbidden.add('/dev/serial0');
   t.match((await lookAtSerial(made.context(serial('/dev/serial0')))).checks, [
     { result: 'fault', remedy: /GROUP="dialout"/ },
