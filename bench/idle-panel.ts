@@ -73,7 +73,7 @@ async function run(context: BenchContext): Promise<Findings> {
   const all = [...here, ...inRig];
   return {
     rows: [
-      // A Pi is for more than this; a processor that is polled half awake takes a tenth of it.
+      // At rest a panel may have a twentieth of one core, whatever is on it: the rest is for gestures and lights.
       row('large panel at rest, its I2C parts: CPU of one processor', '%', 'cpuPercent', here, {
         oursAtMost: 5,
       }),
