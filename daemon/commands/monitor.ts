@@ -1,6 +1,7 @@
 /** `surfaced monitor`: every control of a panel live in the terminal, and a light for what is touched. */
 import { once } from 'node:events';
 import { createPanel } from '../hw/panels.ts';
+import { counterLines, type PanelCounters } from '../hw/parts/counters.ts';
 import type { Log, LogLevel } from '../log.ts';
 import type { ControlEvent, Panel, PanelState } from '../surface/types.ts';
 import type { Output } from './enroll.ts';
@@ -20,6 +21,8 @@ export interface Screen {
 /** What a monitor is made of. */
 export interface MonitorOptions {
   readonly panel: Panel;
+  /** What the panel has counted on its buses; null: it has none. */
+  readonly counters: (() => PanelCounters) | null;
   readonly output: Output;
   readonly screen: Screen;
   /** Milliseconds that only go forward. */
@@ -30,7 +33,7 @@ export interface MonitorOptions {
 
 /**
  * Opens the panel of a Device file and shows what it does until it is stopped. Text on a terminal is a table that is
- * drawn in place; elsewhere, and with `json`, it is one line an event.
+ * drawn in place; elsewhere, and with `json`, it is one line an event. What was counted on the I2C buses is the end of it.
  * @throws SurfacedError E_CFG_READ, E_CFG_INVALID
  */
 export async function runMonitor(
@@ -43,12 +46,13 @@ export async function runMonitor(
   const config = await loadDevice(file);
   const log = await logFor('warn');
   const panel = await createPanel(config.panel, { log, openPort: null, random: Math.random });
-  return startMonitor({ panel, output, screen, now: () => performance.now(), signal });
+  const counters = 'counters' in panel ? () => panel.counters() : null;
+  return startMonitor({ panel, counters, output, screen, now: () => performance.now(), signal });
 }
 
 /** Starts a monitor on a panel. */
 export async function startMonitor(options: MonitorOptions): Promise<{ stop(): Promise<void> }> {
-  const { panel, output, screen, now, signal } = options;
+  const { panel, counters, output, screen, now, signal } = options;
   const view = new MonitorView(panel.spec);
   const isTable = output === 'text' && screen.isTTY === true;
   const ending = new AbortController();
@@ -73,7 +77,8 @@ export async function startMonitor(options: MonitorOptions): Promise<{ stop(): P
     drawTimer = null;
     const { isOpen, problem } = panel.state;
     const status = problem ?? (isOpen ? 'open' : 'opening');
-    const lines = [`${panel.spec.model}: ${status}`, '', ...view.lines(now()), '', 'Ctrl-C ends.'];
+    const counts = counters === null ? [] : ['', ...counterLines(counters())];
+    const lines = [`${panel.spec.model}: ${status}`, '', ...view.lines(now()), ...counts, '', 'Ctrl-C ends.'];
     // Back to the first line of the last drawing; each line clears what was longer before.
     const up = drawnLines > 0 ? `\x1b[${drawnLines}A` : '';
     screen.write(`${up}${lines.map((line) => `${line}\x1b[K\n`).join('')}\x1b[J`);
@@ -110,6 +115,9 @@ export async function startMonitor(options: MonitorOptions): Promise<{ stop(): P
       if (drawTimer !== null) clearTimeout(drawTimer);
       if (frameTimer !== null) clearTimeout(frameTimer);
       await panel.stop();
+      if (counters === null || isTable) return;
+      const counted = counters();
+      print({ type: 'counters', at: now(), ...counted }, counterLines(counted).join('\n'));
     },
   };
 }

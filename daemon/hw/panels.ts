@@ -2,7 +2,7 @@ import type { Finding } from '../config/findings.ts';
 import type { MidiPanelConfig, PanelConfig } from '../config/panel.ts';
 import { SurfacedError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Panel, Roles } from '../surface/types.ts';
+import type { Roles } from '../surface/types.ts';
 import { brightnessAt, nightCheckMs } from './brightness.ts';
 import { partDrivers } from './chips/table.ts';
 import { MidiPanel, systemTimers } from './panel.ts';
@@ -14,6 +14,7 @@ import { nanokontrol2 } from './panels/nanokontrol2.ts';
 import { xTouchMini } from './panels/x-touch-mini.ts';
 import { composePanel } from './parts/compose.ts';
 import { createPartsPanel } from './parts/create.ts';
+import type { PartsPanel } from './parts/panel.ts';
 import { portOpener } from './ports/open.ts';
 import type { OpenPort } from './ports/port.ts';
 
@@ -56,7 +57,10 @@ export function panelFindings(config: PanelConfig): readonly Finding[] {
  * Makes the panel that a config names; nothing is opened before its `start`.
  * @throws SurfacedError E_CFG_INVALID with every field that does not fit, E_HW_CALIBRATION
  */
-export async function createPanel(config: PanelConfig, dependencies: PanelDependencies): Promise<Panel> {
+export async function createPanel(
+  config: PanelConfig,
+  dependencies: PanelDependencies,
+): Promise<MidiPanel | PartsPanel> {
   const { log, random } = dependencies;
   if (!isMidi(config)) return createPartsPanel({ config, drivers: partDrivers, log, random, onInputs: null });
   return new MidiPanel({

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { type Screen, startMonitor } from '../../daemon/commands/monitor.ts';
 import { MonitorView } from '../../daemon/commands/monitor-view.ts';
+import type { PanelCounters } from '../../daemon/hw/parts/counters.ts';
 import type { ControlEvent, Frame, Panel, PanelSpec } from '../../daemon/surface/types.ts';
 
 const spec: PanelSpec = {
@@ -14,6 +15,21 @@ const spec: PanelSpec = {
   ],
   matrix: { width: 8, height: 4 },
   roles: {},
+};
+
+const sound = { noAcks: 0, errors: 0, timeouts: 0, lastError: null };
+const counted: PanelCounters = {
+  buses: [
+    {
+      bus: 1,
+      ...{ openings: 2, losses: 1, refused: 0 },
+      parts: [
+        { address: '0x20', transfers: 4, bytes: 12, ...sound },
+        { address: '0x48', transfers: 3, bytes: 6, ...sound, noAcks: 2, errors: 1 },
+      ],
+    },
+  ],
+  ignored: 3,
 };
 
 /** A panel that the test plays on. */
@@ -96,6 +112,7 @@ t.test('without a terminal it is one line an event, as text or as JSON', async (
     const screen = new ScreenDouble(false);
     const monitor = await startMonitor({
       panel,
+      counters: () => counted,
       output,
       screen,
       now: () => 5,
@@ -115,6 +132,8 @@ t.test('without a terminal it is one line an event, as text or as JSON', async (
         'row1 1 press',
         'panel the panel was unplugged',
         'first reading next: all',
+        'I2C bus 1: 7 transfers; 0x48 2 without an answer, 1 failed; lost 1 times',
+        '3 readings that no control can have made',
       ]);
       continue;
     }
@@ -126,6 +145,7 @@ t.test('without a terminal it is one line an event, as text or as JSON', async (
         { type: 'press', control: 'row1', index: 0, at: 5 },
         { type: 'panel', at: 5, isOpen: false, problem: 'the panel was unplugged' },
         { type: 'reset', controls: null, at: 5 },
+        { type: 'counters', at: 5, ...counted },
       ],
     );
   }
@@ -136,16 +156,18 @@ t.test('on a terminal the table is drawn in place', async (t) => {
   const screen = new ScreenDouble(true);
   const monitor = await startMonitor({
     panel,
+    counters: () => counted,
     output: 'text',
     screen,
     now: () => 5,
     signal: new AbortController().signal,
   });
   t.match(screen.text, 'desk: open');
-  t.notMatch(screen.text, '\x1b[9A', 'drawn where the cursor is');
+  t.match(screen.text, 'I2C bus 1: 7 transfers');
+  t.notMatch(screen.text, '\x1b[12A', 'drawn where the cursor is');
   panel.emit({ type: 'turn', control: 'encoder1', pulses: 4 });
   while (!screen.text.includes('1 detents')) await new Promise((resolve) => setTimeout(resolve, 5));
-  t.match(screen.text, '\x1b[9A', 'over the first drawing');
+  t.match(screen.text, '\x1b[12A', 'over the first drawing');
   await monitor.stop();
 });
 

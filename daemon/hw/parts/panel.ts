@@ -10,6 +10,7 @@ import { brightnessAt, type Night, nightCheckMs } from '../brightness.ts';
 import type { PartDriver, RawInput } from '../chips/driver.ts';
 import type { OpenLines } from '../gpio/lines.ts';
 import type { I2cDevice } from '../i2c/bus.ts';
+import type { BusCounters, DeviceCounters } from '../i2c/counters.ts';
 import { defaultTransferTimeoutMs } from '../i2c/owner.ts';
 import type { OpenInput } from '../input/device.ts';
 import type { Timers } from '../panel.ts';
@@ -17,6 +18,7 @@ import { deferredControls } from '../signal/button.ts';
 import { SignalStage } from '../signal/stage.ts';
 import { othersAt } from './addresses.ts';
 import type { ComposedPanel, ComposedPart } from './compose.ts';
+import { countedBus, type PanelCounters } from './counters.ts';
 import { InterruptLines } from './interrupts.ts';
 import { nameOutside, throughJoystick } from './joystick.ts';
 import { turnedInput } from './pad-grid.ts';
@@ -40,6 +42,9 @@ export interface PanelBus {
   device(address: number): I2cDevice;
   /** `problem`: what is wrong with it, null when nothing is. */
   readonly state: { readonly isOpen: boolean; readonly problem: string | null };
+  busCounters(): BusCounters;
+  /** Counts by address. */
+  counters(): ReadonlyMap<number, DeviceCounters>;
   close(): Promise<void>;
 }
 
@@ -122,6 +127,14 @@ export class PartsPanel implements Panel {
       problem: problemOf(missing, this.#stage.jumping),
       missing: this.#missingNames(missing),
     };
+  }
+
+  /** What was counted since the panel was made. */
+  counters(): PanelCounters {
+    const buses = [...this.#buses].map(([bus, { owner }]) =>
+      countedBus(bus, owner.busCounters(), owner.counters()),
+    );
+    return { buses, ignored: this.#stage.ignored };
   }
 
   async start(signal: AbortSignal, emit: (event: ControlEvent) => void): Promise<void> {

@@ -409,6 +409,19 @@ t.test('a fluttering interrupt line does not fill the bus', async (t) => {
   t.ok(b.lines[0]?.isClosed);
 });
 
+t.test('what happened on the buses is counted', async (t) => {
+  const { bench: b, timers, sim } = bench({ parts: [{ part: 'toy', name: 'left' }] });
+  await b.start();
+  await timers.pass(100);
+  sim.unplug(0x10);
+  await timers.pass(100);
+  const [bus] = b.panel.counters().buses;
+  t.match(bus, { bus: 1, openings: 1, losses: 0, refused: 0, parts: [{ address: '0x10' }] });
+  t.ok((bus?.parts[0]?.transfers ?? 0) > 1 && (bus?.parts[0]?.noAcks ?? 0) > 1);
+  t.equal(b.panel.counters().ignored, 0);
+  await b.stop();
+});
+
 t.test('a part whose interrupt line is busy is polled', async (t) => {
   const { bench: b, timers } = bench({ parts: [{ part: 'toy', name: 'left', interrupt: 17 }] });
   b.linesProblem = new SurfacedError('E_HW_GPIO', 'line 17 is busy');
