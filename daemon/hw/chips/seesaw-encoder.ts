@@ -139,11 +139,16 @@ class EncoderSession implements PartSession {
     this.#faults.assertSound();
     // Pins first: reading them releases the interrupt line of an ATtiny, so a turn after it raises the line again.
     const pins = await this.#readPins();
-    const travels: Travel[] = [];
-    for (const [index, dial] of this.#dials.entries()) {
+    const positions: { readonly position: number; readonly at: Millis }[] = [];
+    for (const index of this.#dials.keys()) {
       const bytes = await seesaw.read('input', seesawModule.encoder, 0x30 + index, 4);
-      travels.push(dial.take(uint32(bytes) | 0, io.time.now()));
+      positions.push({ position: uint32(bytes) | 0, at: io.time.now() });
     }
+    // Taken when all are read: what is taken in a poll that then fails would never be reported.
+    const travels = this.#dials.map((dial, index): Travel => {
+      const { position, at } = positions[index] ?? { position: startPosition, at: io.time.now() };
+      return dial.take(position, at);
+    });
     const at = io.time.now();
     if (travels.some((travel) => typeof travel === 'string')) this.#distrust(travels, at);
     // A first reading can be compared with nothing, so the pins that came with it are not believed either.

@@ -45,6 +45,28 @@ t.test('inverted, and nothing lost while polls fail', async (t) => {
   t.match(await rig.poll(), [{ type: 'turn', pulses: -4 }]);
 });
 
+t.test('a poll that fails at a later knob loses nothing of those before it', async (t) => {
+  const model = new SeesawQuadEncoderModel();
+  const transfer = model.transfer.bind(model);
+  let isLastSilent = false;
+  // Register 0x33: the position of the fourth.
+  model.transfer = (messages, at) => {
+    const [message] = messages;
+    const isLast = message?.isRead === false && message.bytes[0] === 0x11 && message.bytes[1] === 0x33;
+    return isLast && isLastSilent ? null : transfer(messages, at);
+  };
+  const rig = partRig(t, seesawQuadEncoder, { names: ['a', 'b', 'c', 'd'] }, model);
+  await rig.open();
+  await rig.poll();
+  await rig.poll();
+  isLastSilent = true;
+  model.turn(0, 2);
+  await t.rejects(rig.poll(), { code: 'E_HW_NO_ACK' });
+  model.turn(0, 1);
+  isLastSilent = false;
+  t.match(await rig.poll(), [{ type: 'turn', control: 'a', pulses: 3 }]);
+});
+
 t.test('a jump counts nothing: what comes next is a first reading', async (t) => {
   const model = new SeesawEncoderModel();
   const rig = partRig(t, seesawEncoder, {}, model);
