@@ -128,6 +128,8 @@ export class SeesawModel implements ChipModel {
   #read(length: number, at: number): Uint8Array {
     const asked = this.#asked;
     this.#asked = null;
+    // A byte from nowhere is what scanners read (i2cdetect at 0x30 to 0x37); the part answers it like any other address.
+    if (asked === null && length === 1) return Uint8Array.of(0xff);
     if (asked === null) throw this.#error('a read without a register that was named before it');
     if (at - asked.at < this.#build.answerMs)
       throw this.#error(`read after ${at - asked.at} ms, an answer takes ${this.#build.answerMs}`);
