@@ -70,7 +70,7 @@ export const errorTable = {
     class: 'retry',
     title: 'An I2C transfer failed or took too long',
     remedy:
-      'Check wiring, pull-ups and cable length; the bus is opened again by itself, and `surfaced doctor` tells which part fails.',
+      'Check wiring, pull-ups and cable length; the bus is opened again by itself, and `surfaced doctor` tells which part fails. When a part holds a line of the bus low, only taking the power away from the parts on that bus frees it.',
   },
   E_HW_IN_USE: {
     class: 'fatal',
