@@ -11,9 +11,9 @@ import {
 } from './boot-config.ts';
 import { BoundedBus } from './bounded-bus.ts';
 import type { LookContext } from './context.ts';
-import { cellOf, fileOf, isThere, mayUse, permissionRemedy, textOf } from './machine.ts';
+import { cellOf, fileOf, isThere, type Machine, mayUse, permissionRemedy, textOf } from './machine.ts';
 import { askPart, foundAddresses, scanCheck, speedCheck } from './parts.ts';
-import { holdersOf } from './processes.ts';
+import { holdersNote, holdersOf } from './processes.ts';
 import { type Check, checksOf, type FoundBus, type Look, messageOf } from './report.ts';
 import type { WantedPart } from './wants.ts';
 
@@ -24,10 +24,22 @@ const defaultHz = 100_000;
 /** The bus on the header. */
 const headerBus = 1;
 /**
- * Adapters that serve displays and mainboards (drivers/i2c/busses, drivers/gpu): no panel hangs there, and what does is
- * better not asked (i2cdetect(8), "can confuse your I2C bus").
+ * Buses on the header of a Pi: its own, that of HATs, and those of the overlays i2c3 to i2c6 (Raspberry Pi documentation,
+ * overlays/README). Others are those of displays, cameras and mainboards: what hangs there is better not asked
+ * (i2cdetect(8), "can confuse your I2C bus").
  */
-const foreignAdapter = /smbus|i801|piix4|nvidia|nvkm|amdgpu|radeon|i915|gmbus|dpddc|aux|hdmi|vc4|ddc|bmc/i;
+const headerBuses: readonly number[] = [0, 1, 3, 4, 5, 6];
+/**
+ * The buses of a Pi's HDMI sockets, which some kernels count from 0 (i2c-brcmstb.c: `brcm,brcmstb-i2c`,
+ * `brcm,brcmper-i2c`, `brcm,bcm2711-hdmi-i2c`). With nothing plugged in their lines are low: all addresses answer.
+ */
+const foreignNode = /brcm,(?:brcmstb|brcmper|bcm\d+-hdmi)-i2c/;
+/**
+ * Adapters of displays and mainboards (drivers/i2c/busses, drivers/gpu). Those of a Pi's HDMI sockets were called
+ * `Broadcom STB :`, and later as their device, such as `fef04500.i2c` and on a Pi 5 `107d508200.i2c`.
+ */
+const foreignAdapter =
+  /smbus|i801|piix4|nvidia|nvkm|amdgpu|radeon|i915|gmbus|dpddc|aux|hdmi|vc4|ddc|bmc|broadcom stb|^fef0\w{4}\.i2c|^107d50\w{4}\.i2c/i;
 
 /** Looks at all buses; asks those that the config names, or without one all that a panel can be on. Never rejects. */
 export async function lookAtI2c(context: LookContext): Promise<Look> {
@@ -105,9 +117,19 @@ async function missingRemedy(
   return `${boot.path} has it switched on${doubt}: restart if that is new; else \`sudo modprobe i2c-dev\` and look into \`dmesg\`.${instead}`;
 }
 
+/** Folder of the adapter's node of the device tree; there is none on a PC. */
+const nodeOf = (bus: number): string => `/sys/class/i2c-dev/i2c-${bus}/device/of_node`;
+
+/** Why a bus that no config names is not asked; null: it is on the header. */
+async function whyForeign(machine: Machine, { bus, adapter }: FoundBus): Promise<string | null> {
+  const node = (await textOf(machine, `${nodeOf(bus)}/compatible`)) ?? '';
+  if (foreignNode.test(node) || foreignAdapter.test(adapter ?? '')) return 'serves displays or the mainboard';
+  return headerBuses.includes(bus) ? null : 'not on the header';
+}
+
 /** What the kernel tells about a bus. */
 async function describe({ machine, boot }: LookContext, { bus, path, name }: BusInfo): Promise<FoundBus> {
-  const node = `/sys/class/i2c-dev/i2c-${bus}/device/of_node`;
+  const node = nodeOf(bus);
   const isBitBanged = (await textOf(machine, `${node}/compatible`))?.includes('i2c-gpio') ?? false;
   const told = await cellOf(machine, `${node}/clock-frequency`);
   const delayUs = await cellOf(machine, `${node}/i2c-gpio,delay-us`);
@@ -138,8 +160,8 @@ async function lookAtBus(
   const name = `bus ${info.bus}`;
   const adapter = bus.adapter === null ? '' : `${bus.adapter}: `;
   const end = (...checks: Check[]) => ({ checks, bus });
-  if (wants === null && foreignAdapter.test(adapter))
-    return end(skipped(name, `${adapter}serves displays or the mainboard; not asked`, null));
+  const why = wants === null ? await whyForeign(machine, bus) : null;
+  if (why !== null) return end(skipped(name, `${adapter}${why}; asked when a config names it`, null));
   if (!(await mayUse(machine, bus.path))) {
     const remedy = await permissionRemedy(machine, bus.path, 'i2c');
     const say = wants === null ? warning : fault;
@@ -157,13 +179,13 @@ async function lookAtBus(
       ),
     );
   }
-  return askBus(context, bus, adapter);
+  return askBus(context, bus, { adapter, note: holdersNote(programs) });
 }
 
 async function askBus(
   { machine, wants }: LookContext,
   described: FoundBus,
-  adapter: string,
+  { adapter, note }: { readonly adapter: string; readonly note: string },
 ): Promise<{ readonly checks: Check[]; readonly bus: FoundBus }> {
   const name = `bus ${described.bus}`;
   let bus: BoundedBus;
@@ -171,7 +193,8 @@ async function askBus(
     bus = await BoundedBus.open(machine, described.bus);
   } catch (error) {
     const remedy = 'The file is there and may be used: look into `dmesg` for what its driver says.';
-    return { checks: [fault(name, `${adapter}${messageOf(error)}`, remedy)], bus: described };
+    const say = wants === null ? warning : fault;
+    return { checks: [say(name, `${adapter}${messageOf(error)}`, remedy)], bus: described };
   }
   const cancel = machine.timers.after(machine.limits.busMs, () => bus.giveUp());
   try {
@@ -200,7 +223,14 @@ async function askBus(
         addresses.set(device.address, answer.address);
     }
     const sorted = [...addresses.values()].sort((one, other) => one.address - other.address);
-    const whole = scanCheck({ name, adapter, scan, addresses: sorted, parts: wants === null ? null : parts });
+    const whole = scanCheck({
+      name,
+      adapter,
+      scan,
+      addresses: sorted,
+      parts: wants === null ? null : parts,
+      note,
+    });
     return { checks: [whole, ...checks], bus: { ...described, addresses: sorted } };
   } finally {
     cancel();

@@ -68,27 +68,30 @@ export interface AskedBus {
   readonly addresses: readonly FoundAddress[];
   /** Parts that the config lists on it; null: there is no config. */
   readonly parts: readonly WantedPart[] | null;
+  /** Added to what was found, e.g. that its holders are not known; mostly empty. */
+  readonly note: string;
 }
 
-/** One line for what a scan saw. */
-export function scanCheck({ name, adapter, scan, addresses, parts }: AskedBus): Check {
+/** One line for what a scan saw. A bus that no config names may serve something else: then nothing is a fault. */
+export function scanCheck({ name, adapter, scan, addresses, parts, note }: AskedBus): Check {
+  const say = parts === null ? warning : fault;
   if (scan.problem !== null)
-    return fault(
+    return say(
       name,
-      `${adapter}${scan.problem}`,
+      `${adapter}${scan.problem}${note}`,
       'Unplug the parts one after the other until it works: a part without power, SDA and SCL that are swapped or touch, or missing pull-ups do this.',
     );
   if (addresses.length > mostAddresses)
-    return fault(
+    return say(
       name,
-      `${adapter}${addresses.length} addresses answer, which cannot be`,
-      'Something holds SDA low: look for a short, for a part without power, and for missing pull-ups.',
+      `${adapter}${addresses.length} addresses answer, which cannot be${note}`,
+      'Something holds SDA low: look for a short, for a part without power, and for missing pull-ups. A bus that no part is on may be so.',
     );
   const isUntested = [...scan.presences.values()].includes('untested');
-  const note = isUntested ? ' (this adapter cannot ask every address)' : '';
-  if (addresses.length === 0) return ok(name, `${adapter}nothing answers${note}`);
+  const rest = `${isUntested ? ' (this adapter cannot ask every address)' : ''}${note}`;
+  if (addresses.length === 0) return ok(name, `${adapter}nothing answers${rest}`);
   const words = addresses.map((one) => `${hex(one.address)} ${whoIs(one, parts)}`);
-  return ok(name, `${adapter}${words.join(', ')}${note}`);
+  return ok(name, `${adapter}${words.join(', ')}${rest}`);
 }
 
 function whoIs({ address, presence, mayBe }: FoundAddress, parts: AskedBus['parts']): string {

@@ -7,7 +7,7 @@ import { type BootConfig, isOn } from './boot-config.ts';
 import type { LookContext } from './context.ts';
 import { fileOf, isThere, type Machine, mayUse, namesIn, permissionRemedy, textOf } from './machine.ts';
 import { listMidiPorts } from './midi-ports.ts';
-import { holdersOf } from './processes.ts';
+import { holdersNote, holdersOf } from './processes.ts';
 import { type Check, checksOf, type FoundMidiPort, type Look, messageOf } from './report.ts';
 
 /** Ports beyond these are not listed beside one that is missing; JSON has all. */
@@ -158,7 +158,13 @@ async function lineChecks(
     ];
   // The other end of a pseudo-terminal is the program that made it.
   const [holder] = type === 'pty' ? [] : holdersOf(programs, device).filter(({ files }) => files !== null);
-  if (holder === undefined) return [ok(wanted, `${alias}is there and may be used; not opened`)];
+  if (holder === undefined)
+    return [
+      ok(
+        wanted,
+        `${alias}is there and may be used; not opened${type === 'pty' ? '' : holdersNote(programs)}`,
+      ),
+    ];
   if (holder.hasPanel) return [ok(wanted, `${alias}in use by ${holder.label}`)];
   const remedy = holder.label.includes('getty')
     ? `Take the login off it: \`sudo systemctl disable --now serial-getty@${path.basename(device)}\`.`

@@ -46,13 +46,24 @@ export function holdersOf(programs: readonly Program[], file: string): readonly 
   return programs.filter(({ files, hasPanel }) => (files === null ? hasPanel : files.includes(file)));
 }
 
+/**
+ * What to add where nobody is seen to have a file open although somebody may: the files of other users' programs are for
+ * root alone to see. Empty when all could be seen.
+ */
+export function holdersNote(programs: readonly Program[]): string {
+  const areKnown = programs.every(({ files }) => files !== null);
+  return areKnown ? '' : '; holders not known: only root sees who has it open';
+}
+
 async function filesOf(machine: Machine, id: number): Promise<string[] | null> {
   const folder = fileOf(machine, `/proc/${id}/fd`);
   let names: string[];
   try {
     names = await readdir(folder);
-  } catch {
-    return null;
+  } catch (error) {
+    // A program that has ended meanwhile has none.
+    const isGone = error instanceof Error && 'code' in error && ['ENOENT', 'ESRCH'].includes(`${error.code}`);
+    return isGone ? [] : null;
   }
   // One that was closed meanwhile is one that it does not have.
   const links = await Promise.all(names.map((name) => readlink(path.join(folder, name)).catch(() => '')));

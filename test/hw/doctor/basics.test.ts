@@ -7,7 +7,7 @@ import { partDrivers } from '../../../daemon/hw/chips/table.ts';
 import { lookAtClock, lookAtMachine, lookAtPackages } from '../../../daemon/hw/doctor/basics.ts';
 import { parseBootConfig } from '../../../daemon/hw/doctor/boot-config.ts';
 import { groupsOf, parseGroups, permissionRemedy } from '../../../daemon/hw/doctor/machine.ts';
-import { holdersOf, opensPanel, readPrograms } from '../../../daemon/hw/doctor/processes.ts';
+import { holdersNote, holdersOf, opensPanel, readPrograms } from '../../../daemon/hw/doctor/processes.ts';
 import { systemMachine } from '../../../daemon/hw/doctor/system.ts';
 import { wantedPackages, wantsOf } from '../../../daemon/hw/doctor/wants.ts';
 import { checkOf, linesOf, MadeUpMachine } from './made-up.ts';
@@ -137,13 +137,19 @@ t.test('who has which file open', async (t) => {
     .link('/proc/7/fd/4', 'socket:[1]')
     .put('/proc/8/cmdline', 'bash\0')
     .put('/proc/8/comm', 'bash\n')
+    // No folder: it cannot be read, like those of others.
+    .put('/proc/8/fd', '')
+    .put('/proc/9/comm', 'ended\n')
     .put('/proc/4242/cmdline', 'surfaced\0device\0')
     .put('/proc/self/cmdline', '');
   const programs = await readPrograms(made.machine);
   t.same(programs, [
     { id: 7, label: 'surfaced (process 7)', hasPanel: true, files: ['/dev/i2c-1'] },
     { id: 8, label: 'bash (process 8)', hasPanel: false, files: null },
+    { id: 9, label: 'ended (process 9)', hasPanel: false, files: [] },
   ]);
+  t.match(holdersNote(programs), /holders not known/);
+  t.equal(holdersNote(programs.filter(({ id }) => id !== 8)), '');
   t.same(
     holdersOf(programs, '/dev/i2c-1').map(({ id }) => id),
     [7],

@@ -191,6 +191,9 @@ t.test('a serial port that is a console, or that somebody has', async (t) => {
   t.match(await with_(program('agetty (process 9)')), [{ result: 'fault', remedy: /serial-getty@ttyAMA0/ }]);
   t.match(await with_(program('minicom (process 9)')), [{ result: 'fault', remedy: /^End that program/ }]);
   t.match(await with_(program('surfaced (process 9)', true)), [{ result: 'ok' }]);
+  t.match(await with_({ ...program('bash (process 9)'), files: null }), [
+    { result: 'ok', found: /not opened; holders not known: only root sees who has it open$/ },
+  ]);
   const pty = { preset: 'mackie-control', port: { type: 'pty', path: '/dev/ttyAMA0' } };
   const seen = await lookAtSerial(made.context(pty, { programs: [program('socat (process 9)')] }));
   t.match(seen.checks, [{ result: 'ok' }], 'who made a pseudo-terminal has it');
