@@ -12,6 +12,12 @@ export function blink(at: Millis, periodMs: number, part = 0.5): boolean {
   return at % periodMs < periodMs * part;
 }
 
+/** When a {@link blink} changes next. */
+export function blinkChangesAt(at: Millis, periodMs: number, part = 0.5): Millis {
+  const moment = at % periodMs;
+  return at - moment + (moment < periodMs * part ? periodMs * part : periodMs);
+}
+
 /** Brightness of each kind of cell, 0..1; the index is the cell code. */
 export type Levels = Float32Array;
 
@@ -51,16 +57,25 @@ export function setStillLevels(levels: Levels): void {
   levels[cell.overflow] = 1;
 }
 
-/** True for kinds that change in time. */
-export function isMoving(code: number): boolean {
+/** When lights of a kind change next by themselves: at once when they breathe, null when they never do. */
+export function changesAt(code: number, at: Millis): Millis | null {
   switch (code) {
     case cell.empty:
     case cell.ready:
     case cell.terminating:
     case cell.hollow:
     case cell.missing:
-      return false;
+      return null;
+    case cell.crashed:
+      return blinkChangesAt(at, 500);
+    case cell.hollowBlocked:
+      return blinkChangesAt(at, 2000);
+    case cell.overflow:
+      return blinkChangesAt(at, 2000, 0.1);
+    case cell.deniedEven:
+    case cell.deniedOdd:
+      return blinkChangesAt(at, 1600);
     default:
-      return true;
+      return at;
   }
 }

@@ -1,6 +1,6 @@
 /** The second, held control that confirms what is risky. */
 import type { Purpose } from './settle.ts';
-import type { Guard, Millis } from './types.ts';
+import type { Guard, Millis, Roles } from './types.ts';
 
 /** A request that nobody begins to confirm in this time lapses. */
 export const armWindowMs = 5000;
@@ -18,6 +18,12 @@ export interface ArmRequest {
   readonly saw: number;
   readonly guards: readonly Guard[];
   readonly purpose: Purpose;
+}
+
+/** Why nothing can be confirmed, in words; null: it can. */
+export function armObstacle({ arm }: Roles, missing: ReadonlySet<string>): string | null {
+  if (arm === undefined) return 'Not sent: this panel has no control to confirm it with.';
+  return missing.has(arm) ? 'Not sent: the control to confirm it with is missing.' : null;
 }
 
 /** At most one request waits at a time, so that it is clear what a hold confirms. */

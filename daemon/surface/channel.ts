@@ -5,7 +5,7 @@
 import { Desired } from './desired.ts';
 import { Detents } from './encoder.ts';
 import { Hand } from './hand.ts';
-import { notice, noticeOf, type TimedNotice } from './notice.ts';
+import { noArmControl, notice, noticeOf, type TimedNotice } from './notice.ts';
 import { Outbox } from './outbox.ts';
 import { countOfPad, PadHold } from './pads.ts';
 import { amountAt, clamp, type Limits, limitsOf, quantise, turned } from './scale.ts';
@@ -299,7 +299,7 @@ export class Channel {
   refuseArm(code: string, text: string, at: Millis): void {
     this.#awaitsArm = null;
     this.#yield(at);
-    this.say(code === 'NoArmControl' ? 'denied' : 'expired', code, text, at);
+    this.say(code === noArmControl ? 'denied' : 'expired', code, text, at);
   }
 
   /** Puts a notice up. */

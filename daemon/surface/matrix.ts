@@ -1,10 +1,20 @@
 /** The light matrix: which rows belong to which target, and the bytes of one instant. */
-import { blink, isMoving, newLevels, pulse, setLevels, setStillLevels } from './animation.ts';
+import {
+  blink,
+  blinkChangesAt,
+  changesAt,
+  newLevels,
+  pulse,
+  setLevels,
+  setStillLevels,
+} from './animation.ts';
 import { cell, setCells } from './cells.ts';
 import type { Channel } from './channel.ts';
+import { noArmControl } from './notice.ts';
 import { amber, palette, white } from './palette.ts';
-import { type Picture, paintPicture } from './pictures.ts';
+import { flashChangesAt, isFlashing, type Picture, paintPicture, pictureChangesAt } from './pictures.ts';
 import { PodPlaces } from './pod-places.ts';
+import { earliest } from './timers.ts';
 import type { LinkState, Millis, PanelSpec, Rgb } from './types.ts';
 
 /** What changes the look of the whole matrix or of one row. */
@@ -15,6 +25,8 @@ export interface MatrixState {
   readonly picture: Picture;
   /** Controls that are not there now. */
   readonly missing: ReadonlySet<string>;
+  /** All of them are. */
+  readonly isPanelMissing: boolean;
   /** The slot that waits for the arm control: how much of its time is left and of the hold is done, 0..1. */
   readonly arming: { readonly slot: number; readonly remaining: number; readonly held: number } | null;
 }
@@ -61,7 +73,8 @@ export class Matrix {
   readonly #levels = newLevels();
   #blocks = new Map<number, Block>();
   #shown: readonly Block[] = [];
-  #hasMovingLights = false;
+  /** Kinds of the lights that are shown. */
+  readonly #codes = new Set<number>();
 
   constructor(panel: PanelSpec, size: NonNullable<PanelSpec['matrix']>) {
     this.#panel = panel;
@@ -95,22 +108,27 @@ export class Matrix {
   /** Works out what every light of these channels stands for; needed after anything has changed. */
   lay(channels: readonly Channel[]): void {
     const shown: Block[] = [];
-    this.#hasMovingLights = false;
+    this.#codes.clear();
     for (const { binding, view, desired, wanted } of channels) {
       const block = this.#blocks.get(binding.slot);
       if (block === undefined || block.top === null) continue;
       setCells(block.codes, { view, places: block.places, desired: desired.value, wanted });
-      this.#hasMovingLights ||= block.codes.some(isMoving);
+      for (const code of block.codes) this.#codes.add(code);
       shown.push(block);
     }
     this.#shown = shown;
   }
 
-  /** True while the lights change by themselves. */
-  isAnimated(state: MatrixState): boolean {
-    if (this.#hasMovingLights || state.link !== 'online' || state.isLocked || state.arming !== null)
-      return true;
-    return this.#shown.some(({ channel }) => state.missing.has(channel.binding.control));
+  /** When the lights change next by themselves: at once while something moves; null: they do not. */
+  changesAt(state: MatrixState, at: Millis): Millis | null {
+    if (state.link === 'offline') return pictureChangesAt(this.#size, state.picture, at);
+    if (state.link === 'stale' || state.arming !== null) return at;
+    return earliest(
+      ...[...this.#codes].map((code) => changesAt(code, at)),
+      state.isLocked ? winkChangesAt(at) : null,
+      state.isPanelMissing ? flashChangesAt('panel', at) : null,
+      this.#isMarked(state) ? markChangesAt(at) : null,
+    );
   }
 
   /** The bytes of one instant, row-major, three a light. */
@@ -130,12 +148,39 @@ export class Matrix {
       this.#paintBlock(rgb, offset, block, level);
       if (state.arming?.slot === block.channel.binding.slot)
         paintArming(rgb, offset, block.codes.length, state.arming, at);
-      if (state.missing.has(block.channel.binding.control)) paintMissing(rgb, offset, width, at);
+      if (!state.isPanelMissing) this.#paintMarks(rgb, offset, block, state, at);
     }
-    // The corners belong to the whole surface: amber breathing is stale, white winking is locked.
+    // The corners belong to the whole surface: amber breathing is stale, white winking is locked, purple flashing lacks a
+    // control that acts on all of it.
     if (isStale) setLight(rgb, width - 1, amber, pulse(at, 4000, 0.1, 0.6));
-    if (state.isLocked && at % 3000 < 300 && blink(at, 200)) setLight(rgb, width * height - 1, white, 0.6);
+    if (state.isLocked && isWinking(at)) setLight(rgb, width * height - 1, white, 0.6);
+    if (this.#lacksRole(state) && !state.isPanelMissing)
+      setLight(rgb, width * (height - 1), palette.purple, isMarkLit(at) ? 1 : 0);
+    // Between its flashes, what the cluster does can be seen all the same.
+    if (state.isPanelMissing && isFlashing('panel', at)) {
+      rgb.fill(0);
+      paintPicture({ width, height, rgb }, { kind: 'fault', fault: 'panel' }, at);
+    }
     return rgb;
+  }
+
+  #lacksRole({ missing }: MatrixState): boolean {
+    return Object.values(this.#panel.roles).some((control) => missing.has(control));
+  }
+
+  #isMarked(state: MatrixState): boolean {
+    if (this.#lacksRole(state)) return true;
+    return this.#shown.some(
+      ({ channel }) => isRefused(channel) || state.missing.has(channel.binding.control),
+    );
+  }
+
+  #paintMarks(rgb: Uint8Array, offset: number, block: Block, { missing }: MatrixState, at: Millis): void {
+    const { channel, codes } = block;
+    if (isRefused(channel) && isMarkLit(at))
+      for (let index = 0; index < codes.length; index++)
+        setLight(rgb.subarray(offset), index, palette.purple, 1);
+    if (missing.has(channel.binding.control)) paintMissing(rgb, offset, this.#size.width, at);
   }
 
   #place(block: Block): void {
@@ -171,9 +216,22 @@ function setLight(rgb: Uint8Array, index: number, hue: Rgb, level: number): void
   for (let part = 0; part < 3; part++) rgb[index * 3 + part] = Math.round(hue[part as 0 | 1 | 2] * level);
 }
 
+/** All of the row flashes in the hue of a missing control: the one that it needed, to confirm, was not there. */
+function isRefused({ notice }: Channel): boolean {
+  return notice?.shown.code === noArmControl;
+}
+
+const isMarkLit = (at: Millis): boolean => blink(at, 1000, 0.3);
+const markChangesAt = (at: Millis): Millis => blinkChangesAt(at, 1000, 0.3);
+
+/** Twice, then a pause. */
+const isWinking = (at: Millis): boolean => at % 3000 < 300 && blink(at, 200);
+const winkChangesAt = (at: Millis): Millis =>
+  at - (at % 3000) + (at % 3000 < 300 ? 100 * Math.floor((at % 3000) / 100) + 100 : 3000);
+
 /** The control of a row is not there: both ends of its first row of lights flash in the hue of that fault. */
 function paintMissing(rgb: Uint8Array, offset: number, width: number, at: Millis): void {
-  const level = blink(at, 1000, 0.3) ? 1 : 0;
+  const level = isMarkLit(at) ? 1 : 0;
   setLight(rgb.subarray(offset), 0, palette.purple, level);
   setLight(rgb.subarray(offset), width - 1, palette.purple, level);
 }

@@ -29,6 +29,9 @@ const defaultTexts: Readonly<Record<AckPhase, string>> = {
   'needs-arm': 'Needs to be confirmed.',
 };
 
+/** Code of what cannot be confirmed, because the control to do so is not there. */
+export const noArmControl = 'NoArmControl';
+
 /** A notice and when it goes. */
 export interface TimedNotice {
   readonly shown: NonNullable<Strip['notice']>;

@@ -7,11 +7,14 @@ import { glyphHeight, glyphWidth, isLitIn } from './font.ts';
 import { palette, white } from './palette.ts';
 import type { Fault, Millis, Rgb } from './types.ts';
 
+/** What a picture can say is wrong; `panel`: no control of the panel itself is there. */
+export type PictureFault = Fault | 'panel';
+
 /** What is shown in place of Pods. */
 export type Picture =
   | { readonly kind: 'boot' }
   | { readonly kind: 'pairing'; readonly code: string }
-  | { readonly kind: 'fault'; readonly fault: Fault };
+  | { readonly kind: 'fault'; readonly fault: PictureFault };
 
 /** A matrix to draw on. */
 export interface Canvas {
@@ -26,10 +29,15 @@ const periodMs = 3000;
 const flashMs = 450;
 /** Between flashes the shape stays faintly visible. */
 const restLevel = 0.12;
+/** Characters of a pairing code: how long some are shown, and of that dark before the next. */
+const showMs = 1500;
+const gapMs = 200;
+/** After the last ones a longer pause: the beginning can be told. */
+const pauseMs = 1000;
 
 /** How each fault looks: its hue, its flashes in a period, and its shape on a square from -1 to 1, y down. */
 const faults: Readonly<
-  Record<Fault, { hue: Rgb; flashes: number; isInside: (x: number, y: number) => boolean }>
+  Record<PictureFault, { hue: Rgb; flashes: number; isInside: (x: number, y: number) => boolean }>
 > = {
   // A line that is cut in the middle.
   network: {
@@ -42,6 +50,12 @@ const faults: Readonly<
     hue: palette.vermilion,
     flashes: 2,
     isInside: (x, y) => Math.abs(Math.abs(x) - Math.abs(y)) <= 0.2,
+  },
+  // A frame with nothing in it.
+  panel: {
+    hue: palette.purple,
+    flashes: 3,
+    isInside: (x, y) => Math.max(Math.abs(x), Math.abs(y)) >= 0.7,
   },
 };
 
@@ -60,6 +74,18 @@ export function paintPicture(canvas: Canvas, picture: Picture, at: Millis): void
   }
 }
 
+/** When a picture that is shown begins to look otherwise; at once when it moves all the time. */
+export function pictureChangesAt(canvas: Omit<Canvas, 'rgb'>, picture: Picture, at: Millis): Millis {
+  switch (picture.kind) {
+    case 'boot':
+      return at;
+    case 'pairing':
+      return codeChangesAt(canvas, picture.code, at);
+    case 'fault':
+      return flashChangesAt(picture.fault, at);
+  }
+}
+
 /** A ring that grows from the middle, white: something is on its way. */
 function paintBoot(canvas: Canvas, at: Millis): void {
   const roundMs = 1600;
@@ -70,11 +96,23 @@ function paintBoot(canvas: Canvas, at: Millis): void {
   });
 }
 
-function paintFault(canvas: Canvas, fault: Fault, at: Millis): void {
-  const { hue, flashes, isInside } = faults[fault];
+/** Whether a fault flashes at this instant. */
+export function isFlashing(fault: PictureFault, at: Millis): boolean {
   const moment = at % periodMs;
-  const isFlash = moment < flashes * flashMs && moment % flashMs < flashMs / 2;
-  const level = isFlash ? 1 : restLevel;
+  return moment < faults[fault].flashes * flashMs && moment % flashMs < flashMs / 2;
+}
+
+/** When the next flash of a fault begins, or the one that is lit ends. */
+export function flashChangesAt(fault: PictureFault, at: Millis): Millis {
+  const moment = at % periodMs;
+  const intoFlash = moment % flashMs;
+  const next = moment - intoFlash + (intoFlash < flashMs / 2 ? flashMs / 2 : flashMs);
+  return at - moment + (next < faults[fault].flashes * flashMs ? next : periodMs);
+}
+
+function paintFault(canvas: Canvas, fault: PictureFault, at: Millis): void {
+  const { hue, isInside } = faults[fault];
+  const level = isFlashing(fault, at) ? 1 : restLevel;
   // On a strip of lights no shape can be told: all of it flashes.
   const isStrip = Math.min(canvas.width, canvas.height) < 4;
   draw(canvas, hue, (x, y) => (isStrip || isInside(x, y) ? level : 0));
@@ -86,18 +124,15 @@ function paintFault(canvas: Canvas, fault: Fault, at: Millis): void {
  */
 function paintCode(canvas: Canvas, code: string, at: Millis): void {
   const { width, height } = canvas;
-  const atOnce = Math.floor((width + 1) / (glyphWidth + 1));
-  if (atOnce === 0 || height < glyphHeight || code === '') {
+  const atOnce = charactersAtOnce(canvas);
+  if (atOnce === 0 || code === '') {
     draw(canvas, white, () => pulse(at, periodMs, 0.05, 0.6));
     return;
   }
-  const showMs = 1500;
-  const gapMs = 200;
   const count = Math.ceil(code.length / atOnce);
-  // After the last ones a longer pause: the beginning can be told.
-  const moment = at % (count * showMs + 1000);
+  const moment = at % (count * showMs + pauseMs);
   const index = Math.floor(moment / showMs);
-  if (index >= count || moment % showMs > showMs - gapMs) return;
+  if (index >= count || moment % showMs >= showMs - gapMs) return;
   const shown = code.slice(index * atOnce, (index + 1) * atOnce);
   const left = Math.floor((width - (atOnce * (glyphWidth + 1) - 1)) / 2);
   const top = Math.floor((height - glyphHeight) / 2);
@@ -110,6 +145,21 @@ function paintCode(canvas: Canvas, code: string, at: Millis): void {
     }
   }
   if (height > glyphHeight + 1 && count <= width) setLight(canvas, index, height - 1, palette.sky, 0.6);
+}
+
+function codeChangesAt(canvas: Omit<Canvas, 'rgb'>, code: string, at: Millis): Millis {
+  const atOnce = charactersAtOnce(canvas);
+  if (atOnce === 0 || code === '') return at;
+  const shownMs = Math.ceil(code.length / atOnce) * showMs;
+  const moment = at % (shownMs + pauseMs);
+  const intoShow = moment % showMs;
+  const next = moment - intoShow + (intoShow < showMs - gapMs ? showMs - gapMs : showMs);
+  return at - moment + (next < shownMs ? next : shownMs + pauseMs);
+}
+
+/** 0: the matrix is too small for a character. */
+function charactersAtOnce({ width, height }: Omit<Canvas, 'rgb'>): number {
+  return height < glyphHeight ? 0 : Math.floor((width + 1) / (glyphWidth + 1));
 }
 
 /** Every light by where its middle is on a square from -1 to 1. */

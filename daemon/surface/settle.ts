@@ -3,7 +3,9 @@ import type { Millis } from './types.ts';
 
 /** How long a value has to rest, and how long a moving one may go unsent. */
 export interface SettleTimes {
+  /** A value counts when it has rested this long. */
   readonly settleMs: number;
+  /** A moving value is sent this often at the latest. */
   readonly longestMoveMs: number;
 }
 

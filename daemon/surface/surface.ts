@@ -2,12 +2,14 @@
  * The pure heart of a surface: what the panel and the gateway report goes in, intents and frames come out. No
  * I/O and no clock of its own. What it may never do is in ARCHITECTURE.md, rules 1 to 6.
  */
-import { Arming, type ArmRequest } from './arming.ts';
+import { Arming, type ArmRequest, armObstacle } from './arming.ts';
 import { banksOf, byControlOf } from './banks.ts';
 import { Channel, type Due, type Mode } from './channel.ts';
 import { Lock } from './lock.ts';
+import { noArmControl } from './notice.ts';
 import { Presses } from './press.ts';
 import { clamp } from './scale.ts';
+import type { SettleTimes } from './settle.ts';
 import { earliest } from './timers.ts';
 import type {
   Ack,
@@ -26,11 +28,7 @@ import { type ControlReading, Use } from './use.ts';
 import { View } from './view.ts';
 
 /** How a surface behaves as a whole. */
-export interface SurfaceOptions {
-  /** A value counts when it has rested this long. */
-  readonly settleMs: number;
-  /** A moving value is sent this often at the latest. */
-  readonly longestMoveMs: number;
+export interface SurfaceOptions extends SettleTimes {
   /** Locked until the lock control is held; without a lock control it stays locked. */
   readonly isLockedAtStart: boolean;
   /** Locks itself after so long without use; 0: never. */
@@ -129,6 +127,11 @@ export class Surface {
     return wakeAt;
   }
 
+  /** When the last frame begins to look otherwise by itself; null: not before the next input or tick. */
+  nextFrameAt(): Millis | null {
+    return this.#view.changesAt;
+  }
+
   /** What the panel shows at this instant. */
   frame(at: Millis): Frame {
     return this.#view.frame(
@@ -181,10 +184,12 @@ export class Surface {
       this.#arming.close();
       return;
     }
+    const obstacle = armObstacle(this.#panel.roles, this.#missing);
     const outcome = this.#arming.tick(at);
-    if (outcome === null) return;
+    if (outcome === null && obstacle === null) return;
     this.#arming.close();
-    if (outcome === 'confirmed') this.#send(channel, request, request.guards, at);
+    if (obstacle !== null) channel.refuseArm(noArmControl, obstacle, at);
+    else if (outcome === 'confirmed') this.#send(channel, request, request.guards, at);
     else channel.refuseArm('ArmLapsed', 'Not sent: it was not confirmed in time.', at);
   }
 
@@ -204,18 +209,15 @@ export class Surface {
     if (!this.#canAct) return;
     this.#seq++;
     channel.sent(this.#seq, due, at);
-    const { slot } = channel.binding;
-    this.#intents.push({ seq: this.#seq, slot, want: due.want, saw: due.saw, arm });
+    this.#intents.push({ seq: this.#seq, slot: channel.binding.slot, want: due.want, saw: due.saw, arm });
   }
 
   #arm(channel: Channel, due: Due, guards: readonly Guard[], at: Millis): void {
     const { slot } = channel.binding;
-    if (this.#panel.roles.arm === undefined) {
-      channel.refuseArm('NoArmControl', 'Not sent: this panel has no control to confirm it with.', at);
-      return;
-    }
-    if (!this.#canAct || !this.#shown.includes(channel)) {
-      channel.refuseArm('NotConfirmed', 'Not sent: it needs to be confirmed.', at);
+    const obstacle = armObstacle(this.#panel.roles, this.#missing);
+    if (obstacle !== null || !this.#canAct || !this.#shown.includes(channel)) {
+      const code = obstacle === null ? 'NotConfirmed' : noArmControl;
+      channel.refuseArm(code, obstacle ?? 'Not sent: it needs to be confirmed.', at);
       return;
     }
     const replaced = this.#arming.request;

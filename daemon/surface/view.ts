@@ -29,6 +29,7 @@ export class View {
   readonly matrix: Matrix | null;
   readonly #panel: PanelSpec;
   #isDirty = true;
+  #changesAt: Millis | null = null;
   #last: Frame | null = null;
 
   constructor(panel: PanelSpec) {
@@ -41,17 +42,23 @@ export class View {
     this.#isDirty = true;
   }
 
+  /** When the last frame begins to look otherwise by itself; at once while something moves, null: it does not. */
+  get changesAt(): Millis | null {
+    return this.#changesAt;
+  }
+
   /** The frame at one instant; the same object as before when nothing has changed or moves. */
   frame(scene: Scene, at: Millis): Frame {
     const last = this.#last;
-    if (last !== null && !this.#isDirty && !last.isAnimated) return last;
+    if (last !== null && !this.#isDirty && (this.#changesAt === null || at < this.#changesAt)) return last;
     const { arming, link, isLocked } = scene;
     const isArming = arming.request !== null;
     const state: MatrixState = {
       link: link.state,
       isLocked,
-      picture: pictureOf(scene),
+      picture: this.#pictureOf(scene),
       missing: scene.missing,
+      isPanelMissing: this.#isMissing(scene),
       arming:
         arming.request === null
           ? null
@@ -62,6 +69,7 @@ export class View {
             },
     };
     if (this.#isDirty) this.matrix?.lay(scene.channels);
+    this.#changesAt = isArming ? at : (this.matrix?.changesAt(state, at) ?? null);
     // Words and controls change with the state, and with time only while something waits to be armed.
     const isSame = !this.#isDirty && !isArming && last !== null;
     const frame: Frame = {
@@ -73,11 +81,23 @@ export class View {
       bank: scene.bank,
       link,
       isLocked,
-      isAnimated: isArming || (this.matrix?.isAnimated(state) ?? false),
+      isAnimated: this.#changesAt !== null,
     };
     this.#isDirty = false;
     this.#last = frame;
     return frame;
+  }
+
+  #isMissing({ missing }: Scene): boolean {
+    const { controls } = this.#panel;
+    return controls.length > 0 && controls.every(({ name }) => missing.has(name));
+  }
+
+  #pictureOf(scene: Scene): Picture {
+    const { pairingCode, fault } = scene;
+    if (pairingCode !== null) return { kind: 'pairing', code: pairingCode };
+    if (this.#isMissing(scene)) return { kind: 'fault', fault: 'panel' };
+    return fault === null ? { kind: 'boot' } : { kind: 'fault', fault };
   }
 
   #paint(state: MatrixState, at: Millis): Frame['matrix'] {
@@ -101,9 +121,4 @@ export class View {
       at,
     );
   }
-}
-
-function pictureOf({ pairingCode, fault }: Scene): Picture {
-  if (pairingCode !== null) return { kind: 'pairing', code: pairingCode };
-  return fault === null ? { kind: 'boot' } : { kind: 'fault', fault };
 }

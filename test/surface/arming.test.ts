@@ -246,6 +246,50 @@ t.test('a panel without an arm control says so', async (t) => {
   t.match(rig.strip(), { wanted: null, arming: null, notice: { phase: 'denied', code: 'NoArmControl' } });
 });
 
+t.test('an arm control that is missing asks for nothing: the row says so', async (t) => {
+  const isPurple = (rig: Rig): boolean => rig.light(3, 3).join() === '204,121,167';
+  const check = (rig: Rig, when: string): void => {
+    t.match(
+      rig.strip(),
+      { wanted: null, arming: null, notice: { phase: 'denied', code: 'NoArmControl' } },
+      when,
+    );
+    rig.at = Math.ceil(rig.at / 1000) * 1000;
+    t.ok(isPurple(rig), 'all of the row flashes');
+    rig.at += 300;
+    t.notOk(isPurple(rig));
+    rig.hold('arm', 2000);
+    t.same(rig.take(), []);
+    rig.wait(12_000);
+    rig.at = Math.ceil(rig.at / 1000) * 1000;
+    t.notOk(isPurple(rig), 'until the notice goes');
+  };
+  const before = new Rig(desk, [bound]);
+  before.slot(2);
+  before.apply({ type: 'missing', controls: ['arm'] });
+  before.turn(-4 * 5);
+  before.wait(150);
+  check(before, 'asked for while it is missing');
+  const gateway = new Rig(desk, [bound]);
+  gateway.slot(2);
+  gateway.apply({ type: 'missing', controls: ['arm'] });
+  gateway.turn(4);
+  gateway.wait(150);
+  t.same(gateway.take(), ['3<2']);
+  gateway.ack(1, 'needs-arm', { now: 2, guards: ['autoscaler'] });
+  check(gateway, 'asked for by the gateway');
+  const meanwhile = zeroRig();
+  meanwhile.press('arm');
+  meanwhile.wait(950);
+  meanwhile.apply({ type: 'missing', controls: ['arm'] });
+  check(meanwhile, 'lost while it was held');
+  meanwhile.apply({ type: 'missing', controls: [] });
+  meanwhile.turn(-4 * 5);
+  meanwhile.wait(150);
+  meanwhile.hold('arm', 1000);
+  t.same(meanwhile.take(), ['0<2+zero'], 'back again');
+});
+
 t.test('zero that is never allowed ends at one', async (t) => {
   const rig = zeroRig({ zero: 'never' });
   t.same(rig.take(), ['1<2']);

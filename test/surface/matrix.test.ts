@@ -1,5 +1,5 @@
 import t from 'tap';
-import { isMoving, newLevels, setLevels } from '../../daemon/surface/animation.ts';
+import { changesAt, newLevels, setLevels } from '../../daemon/surface/animation.ts';
 import { cell, setCells } from '../../daemon/surface/cells.ts';
 import { palette } from '../../daemon/surface/palette.ts';
 import { PodPlaces } from '../../daemon/surface/pod-places.ts';
@@ -89,7 +89,7 @@ t.test('every kind of light has a course of brightness of its own', async (t) =>
       if (!(level >= 0 && level <= 1)) t.fail(`${name}: ${level}`);
       course.push(level.toFixed(2));
     }
-    t.equal(new Set(course).size > 1, isMoving(code), `${name} moves or not, as told`);
+    t.equal(new Set(course).size > 1, changesAt(code, 0) !== null, `${name} moves or not, as told`);
     t.equal(courses.get(course.join()), undefined, `${name} is unlike all others`);
     courses.set(course.join(), name);
   }

@@ -2,11 +2,16 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import { isLitIn } from '../../daemon/surface/font.ts';
-import { type Picture, paintPicture } from '../../daemon/surface/pictures.ts';
-import type { Fault } from '../../daemon/surface/types.ts';
-import { binding, desk, Rig, view } from './rig.ts';
+import {
+  type Picture,
+  type PictureFault,
+  paintPicture,
+  pictureChangesAt,
+} from '../../daemon/surface/pictures.ts';
+import type { Fault, PodLight } from '../../daemon/surface/types.ts';
+import { binding, desk, pods, Rig, view } from './rig.ts';
 
-const faults: readonly Fault[] = ['network', 'refused'];
+const faults: readonly PictureFault[] = ['network', 'refused', 'panel'];
 const pictures: readonly Picture[] = [
   { kind: 'boot' },
   { kind: 'pairing', code: '3F7A' },
@@ -62,10 +67,20 @@ t.test('faults differ in shape, in hue and in the number of flashes', async (t) 
     '.#....#.',
     '#......#',
   ]);
+  t.same(shape(paint({ kind: 'fault', fault: 'panel' }, 0), 8, 100), [
+    '########',
+    '#......#',
+    '#......#',
+    '#......#',
+    '#......#',
+    '#......#',
+    '#......#',
+    '########',
+  ]);
   const hues = faults.map((fault) =>
-    [...paint({ kind: 'fault', fault }, 0)].filter((part) => part > 0).sort(),
+    [...new Set(paint({ kind: 'fault', fault }, 0))].filter((part) => part > 0).join(),
   );
-  t.notSame(hues[0], hues[1]);
+  t.equal(new Set(hues).size, faults.length, hues.join(' '));
   for (const [width, height] of [
     [8, 8],
     [16, 8],
@@ -74,7 +89,7 @@ t.test('faults differ in shape, in hue and in the number of flashes', async (t) 
     [8, 1],
   ] as const) {
     const counts = faults.map((fault) => flashes({ kind: 'fault', fault }, width, height));
-    t.same(counts, [1, 2], `${width}x${height}: flashes tell them apart without hue or shape`);
+    t.same(counts, [1, 2, 3], `${width}x${height}: flashes tell them apart without hue or shape`);
   }
 });
 
@@ -152,6 +167,25 @@ t.test('any picture on any matrix at any time stays within its lights', async ()
   );
 });
 
+t.test('a picture looks the same until it is said to change', async () => {
+  const time = fc.double({ min: 0, max: 100_000, noNaN: true });
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...pictures),
+      fc.constantFrom(2, 8),
+      time,
+      time,
+      (picture, side, at, part) => {
+        const next = pictureChangesAt({ width: side, height: side }, picture, at);
+        assert.ok(next >= at);
+        const later = at + (next - at) * (part / 100_001);
+        assert.deepEqual(paint(picture, later, side, side), paint(picture, at, side, side));
+        assert.ok(picture.kind === 'boot' || side === 2 || next > at, 'and it does not move all the time');
+      },
+    ),
+  );
+});
+
 t.test('offline shows booting, then the fault, and the pairing code before both', async (t) => {
   const rig = new Rig(desk, [binding()]);
   const shown = () => shape(Uint8Array.from(rig.frame.matrix?.rgb ?? []), 8, 100).join('/');
@@ -196,4 +230,111 @@ t.test('the row of a control that is missing flashes at both ends until it is ba
   );
   rig.apply({ type: 'missing', controls: [] });
   t.equal(rig.frame.isAnimated, false);
+});
+
+t.test('a frame is asked for when something changes, and then only', async (t) => {
+  const rig = new Rig(desk, [binding()]);
+  rig.slot(3);
+  t.equal(rig.frame.isAnimated, false);
+  t.equal(rig.surface.nextFrameAt(), null, 'nothing moves');
+  rig.apply({ type: 'link', state: 'offline', detail: '', isAttested: true, fault: 'refused' });
+  rig.at = 3000;
+  const asked: number[] = [];
+  while (rig.at < 6000) {
+    asked.push(rig.at - 3000);
+    t.ok(rig.frame.isAnimated);
+    rig.at = rig.surface.nextFrameAt() ?? Number.NaN;
+  }
+  t.same(asked, [0, 225, 450, 675], 'two flashes begin and end');
+  rig.apply({ type: 'link', state: 'offline', detail: '', isAttested: true, fault: null });
+  t.ok(rig.frame.isAnimated);
+  t.equal(rig.surface.nextFrameAt(), rig.at, 'the boot picture moves all the time');
+});
+
+t.test('frames that are drawn when they are asked for look as if drawn all the time', async () => {
+  const state = fc.record({
+    link: fc.constantFrom('online', 'stale', 'offline'),
+    fault: fc.constantFrom(null, ...faults.filter((fault) => fault !== 'panel')),
+    code: fc.constantFrom(null, '3F7A'),
+    missing: fc.constantFrom(
+      [],
+      ['fader'],
+      ['arm'],
+      desk.controls.map(({ name }) => name),
+    ),
+    condition: fc.constantFrom('ok', 'denied', 'missing', 'blocked'),
+    desired: fc.constantFrom(1, 70),
+    light: fc.constantFrom<PodLight>('ready', 'crashed', 'pending'),
+    isLockedAtStart: fc.boolean(),
+  } as const);
+  fc.assert(
+    fc.property(state, fc.nat(10_000), (given, start) => {
+      const { desired, condition, light, isLockedAtStart } = given;
+      const rigs = [0, 1].map(() => {
+        const rig = new Rig(desk, [binding({ max: 99 })], { isLockedAtStart });
+        const state = { state: condition, reason: '', message: '' };
+        rig.apply({
+          type: 'slot',
+          slot: 0,
+          view: { ...view(desired), pods: pods(1, light), condition: state },
+        });
+        rig.apply({ type: 'link', state: given.link, detail: '', isAttested: true, fault: given.fault });
+        rig.apply({ type: 'pairing', code: given.code });
+        rig.apply({ type: 'missing', controls: given.missing });
+        return rig;
+      });
+      const [lazy, eager] = rigs as [Rig, Rig];
+      let due = 0;
+      let shown: Uint8Array | undefined;
+      for (let at = start + 20_000; at < start + 24_000; at += 25) {
+        eager.at = at;
+        eager.apply({ type: 'pairing', code: given.code });
+        if (at >= due) {
+          lazy.at = at;
+          shown = lazy.frame.matrix?.rgb;
+          due = lazy.surface.nextFrameAt() ?? Number.POSITIVE_INFINITY;
+        }
+        assert.deepEqual(shown, eager.frame.matrix?.rgb);
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+t.test('a control that acts on the whole surface is missing: a corner flashes', async (t) => {
+  for (const control of ['arm', 'undo', 'next', 'previous', 'lock']) {
+    const rig = new Rig(desk, [binding({ max: 99 })]);
+    rig.slot(64);
+    rig.apply({ type: 'missing', controls: [control] });
+    rig.at = 10_000;
+    t.same(rig.light(0, 7), [204, 121, 167], control);
+    t.same(rig.light(7, 7), rig.light(1, 7), 'the other corner shows its Pod');
+    t.equal(rig.surface.nextFrameAt(), 10_300);
+    rig.at = 10_300;
+    t.same(rig.light(0, 7), [0, 0, 0]);
+    rig.apply({ type: 'missing', controls: [] });
+    t.same(rig.light(0, 7), rig.light(1, 7));
+    t.equal(rig.surface.nextFrameAt(), null);
+  }
+});
+
+t.test('without any control the panel says so, and between the flashes what the cluster does', async (t) => {
+  const all = desk.controls.map(({ name }) => name);
+  const rig = new Rig(desk, [binding()]);
+  rig.slot(1);
+  rig.at = 30_000;
+  const pods = [...(rig.frame.matrix?.rgb ?? [])];
+  const rgb = () => [...(rig.frame.matrix?.rgb ?? [])];
+  rig.apply({ type: 'missing', controls: all.slice(1) });
+  t.notSame(rgb(), [...paint({ kind: 'fault', fault: 'panel' }, rig.at)], 'one is left');
+  rig.apply({ type: 'missing', controls: all });
+  t.same(rgb(), [...paint({ kind: 'fault', fault: 'panel' }, rig.at)]);
+  rig.at += 300;
+  t.same(rgb(), pods);
+  for (const fault of [null, 'network', 'refused'] as const) {
+    rig.apply({ type: 'link', state: 'offline', detail: '', isAttested: true, fault });
+    t.same(rgb(), [...paint({ kind: 'fault', fault: 'panel' }, rig.at)], 'what is near goes first');
+  }
+  rig.apply({ type: 'pairing', code: '3F7A' });
+  t.same(rgb(), [...paint({ kind: 'pairing', code: '3F7A' }, rig.at)]);
 });
