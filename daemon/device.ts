@@ -6,13 +6,12 @@ import { once } from 'node:events';
 import type { CredentialSource } from './attest/types.ts';
 import { createLink, type Link } from './bridge/link/link.ts';
 import type { Clock } from './clock.ts';
+import { FramePace } from './frame-pace.ts';
 import { type HealthReport, healthOf } from './health.ts';
+import { systemTimers } from './hw/panel.ts';
 import type { Log } from './log.ts';
 import { Surface, type SurfaceOptions } from './surface/surface.ts';
 import type { Panel, SurfaceInput } from './surface/types.ts';
-
-/** Shortest time between two frames, milliseconds: 25 a second is smooth and cheap. */
-const frameIntervalMs = 40;
 
 export interface DeviceParts {
   readonly panel: Panel;
@@ -55,22 +54,14 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
   });
 
   let wake: NodeJS.Timeout | null = null;
-  let frameTimer: NodeJS.Timeout | null = null;
-  let lastFrameAt = Number.NEGATIVE_INFINITY;
+  const frames = new FramePace({
+    draw: (at) => {
+      panel.show(surface.frame(at));
+      return surface.nextFrameAt();
+    },
+    timers: { ...systemTimers, monotonic: () => clock.monotonic() },
+  });
 
-  const draw = (): void => {
-    frameTimer = null;
-    const at = clock.monotonic();
-    lastFrameAt = at;
-    const frame = surface.frame(at);
-    panel.show(frame);
-    if (frame.isAnimated) requestFrame();
-  };
-  const requestFrame = (): void => {
-    if (frameTimer !== null || ending.signal.aborted) return;
-    const waitMs = lastFrameAt + frameIntervalMs - clock.monotonic();
-    frameTimer = setTimeout(draw, Math.max(0, waitMs));
-  };
   const scheduleWake = (): void => {
     if (wake !== null) clearTimeout(wake);
     wake = null;
@@ -84,14 +75,14 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
     const intents = input === null ? surface.tick(at) : surface.apply(input, at);
     for (const intent of intents) link.send(intent);
     scheduleWake();
-    requestFrame();
+    frames.ask(at);
   };
 
   let stopped: Promise<void> | null = null;
   const end = async (): Promise<void> => {
     ending.abort();
     if (wake !== null) clearTimeout(wake);
-    if (frameTimer !== null) clearTimeout(frameTimer);
+    frames.stop();
     parts.credentials.stop();
     await Promise.allSettled([link.stop(), panel.stop()]);
     log.info('device stopped');
@@ -104,7 +95,7 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
   try {
     if (!parts.signal.aborted) {
       link.onInput(advance);
-      requestFrame();
+      frames.ask(clock.monotonic());
       // A panel takes seconds to open when its bus hangs, and may be lit before.
       await Promise.race([panel.start(ending.signal, advance), once(parts.signal, 'abort')]);
     }
