@@ -44,11 +44,14 @@ const timeoutMs = 900_000;
 /** A rate that was reached to this part is not remarked on. */
 const reachedPart = 0.97;
 
-/** Of the edges that were turned, those that the knob has not counted, in percent; turns back count against it. */
+/**
+ * By how many edges the knob's count is off, in percent of what was turned: what is counted twice in one turn makes up for
+ * nothing that another turn loses.
+ */
 function lostPercent(turns: readonly KnobTurn[]): number {
   const turned = turns.reduce((sum, turn) => sum + turn.turned, 0);
-  const counted = turns.reduce((sum, { reading }) => sum + (reading?.pulses ?? 0), 0);
-  return (100 * (turned - counted)) / turned;
+  const off = turns.reduce((sum, turn) => sum + Math.abs(turn.turned - (turn.reading?.pulses ?? 0)), 0);
+  return (100 * off) / turned;
 }
 
 function cpuUsPerEdge(turns: readonly KnobTurn[]): number {

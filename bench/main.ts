@@ -10,10 +10,12 @@ import { faderSweep } from './fader-sweep.ts';
 import { frameBytes } from './frame-bytes.ts';
 import { gpioEdges } from './gpio-edges.ts';
 import { idleLink } from './idle-link.ts';
+import { idlePanel } from './idle-panel.ts';
 import { midiToPut } from './midi-to-put.ts';
 import { podToLight } from './pod-to-light.ts';
 import { mergedResults, readReport, writeReport } from './saved.ts';
 import { headlines, markdownTable, withTable } from './table.ts';
+import { touchToIntent } from './touch-to-intent.ts';
 import type { Bench, BenchResult, Making } from './types.ts';
 import { watchMemory } from './watch-memory.ts';
 
@@ -25,7 +27,9 @@ const benches: readonly Bench[] = [
   watchMemory,
   idleLink,
   gpioEdges,
+  touchToIntent,
   frameBytes,
+  idlePanel,
 ];
 
 /** Folders of benches under way; removed at the latest when the process ends. */
