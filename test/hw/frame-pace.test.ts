@@ -1,6 +1,6 @@
 import t from 'tap';
-import { FramePace, frameIntervalMs } from '../daemon/frame-pace.ts';
-import { ManualTimers } from './hw/i2c/bench.ts';
+import { FramePace, frameIntervalMs } from '../../daemon/hw/frame-pace.ts';
+import { ManualTimers } from './i2c/bench.ts';
 
 /** A pace whose frames look otherwise at times that the test gives. */
 function paced(changes: readonly (number | null)[]) {

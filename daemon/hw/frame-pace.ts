@@ -1,6 +1,7 @@
 /** When frames are drawn: after every change, at most 25 a second while something moves, and not at all while nothing does. */
-import type { Timers } from './hw/panel.ts';
-import type { Millis } from './surface/types.ts';
+
+import type { Millis } from '../surface/types.ts';
+import type { Timers } from './panel.ts';
 
 /** Shortest time between two frames, milliseconds: 25 a second is smooth and cheap. */
 export const frameIntervalMs = 40;
