@@ -47,6 +47,9 @@ export async function lookAtMachine({ machine, boot }: LookContext): Promise<Loo
   };
 }
 
+/** Packages that are compiled when they are installed; the others bring what they need for usual machines. */
+const compiledPackages: readonly NativePackage[] = ['i2c-bus', 'onoff'];
+
 /** Looks whether the packages that are needed can be loaded; without a config, all. Never rejects. */
 export async function lookAtPackages({ machine, wants }: LookContext): Promise<Look> {
   const { ok, warning, fault, skipped } = checksOf('packages');
@@ -66,7 +69,7 @@ export async function lookAtPackages({ machine, wants }: LookContext): Promise<L
           name,
           `${isMissing ? 'not installed' : `cannot be loaded: ${first}`}; it is for ${use}`,
           isMissing
-            ? 'Install with `npm install --include=optional`.'
+            ? `Install with \`npm install --include=optional\`${compiledPackages.includes(name) ? ', after gcc, make and Python (`sudo apt install build-essential python3`): without them npm leaves it out silently' : ''}.`
             : `Build it for this machine: \`npm rebuild ${name}\`; that needs a C compiler, make and Python.`,
         ),
       );

@@ -63,7 +63,11 @@ t.test('packages: those that the config needs, else all', async (t) => {
   ]);
   made.missingPackages.add('i2c-bus');
   t.match((await lookAtPackages(made.context({ preset: 'parts', parts }))).checks, [
-    { result: 'fault', found: 'not installed; it is for I2C buses', remedy: /--include=optional/ },
+    {
+      result: 'fault',
+      found: 'not installed; it is for I2C buses',
+      remedy: /--include=optional`, after gcc, make and Python/,
+    },
   ]);
   const all = await lookAtPackages(made.context(null));
   t.same(
@@ -75,6 +79,9 @@ t.test('packages: those that the config needs, else all', async (t) => {
       ['onoff', 'ok'],
     ],
   );
+  made.missingPackages.add('koffi');
+  const prebuilt = checkOf(await lookAtPackages(made.context(null)), 'koffi').remedy;
+  t.equal(prebuilt, 'Install with `npm install --include=optional`.');
   made.change = { loadPackage: () => Promise.reject(new Error('GLIBC_2.38 not found\nmore')) };
   t.match((await lookAtPackages(made.context({ preset: 'parts', parts }))).checks, [
     { found: 'cannot be loaded: GLIBC_2.38 not found; it is for I2C buses', remedy: /npm rebuild i2c-bus/ },
