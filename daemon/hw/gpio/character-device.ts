@@ -31,7 +31,12 @@ export function openCharacterDeviceLines(options: CharacterDeviceOptions): OpenL
     const chip = openChip({ ioctl, deviceFolder: options.deviceFolder, chip: request.chip });
     try {
       const descriptor = takeLines(ioctl, chip, request);
-      return new CharacterDeviceLines({ request, handlers, koffi, ioctl, descriptor, log: options.log });
+      try {
+        return new CharacterDeviceLines({ request, handlers, koffi, ioctl, descriptor, log: options.log });
+      } catch (cause) {
+        closeSync(descriptor);
+        throw linesError(request, messageOf(cause), cause);
+      }
     } finally {
       // The lines have a descriptor of their own.
       closeSync(chip.descriptor);
@@ -73,13 +78,24 @@ function requestProblem(ioctl: Ioctl, chip: OpenChip, lines: readonly number[], 
   const code = systemCode(cause);
   if (code === 'EBUSY') return lines.flatMap((line) => holder(ioctl, chip, line)).join(', ') || 'in use';
   if (code === 'ENOTTY') return 'the kernel has no version 2 of the interface, Linux 5.10 is the first';
-  return cause instanceof Error ? cause.message : String(cause);
+  return messageOf(cause);
+}
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+
+function linesError({ chip, lines }: LineRequest, reason: string, cause: unknown): SurfacedError {
+  const message = `GPIO line ${lines.join(', ')} of ${chip ?? 'the header'}: ${reason}`;
+  return new SurfacedError('E_HW_GPIO', message, { cause });
 }
 
 /** Who has a line, in words; none when nobody has. */
 function holder(ioctl: Ioctl, chip: OpenChip, line: number): string[] {
   const bytes = uapi.encodeLineInfo(line);
-  ioctl(chip.descriptor, uapi.gpioIoctl.lineInfo, bytes);
+  try {
+    ioctl(chip.descriptor, uapi.gpioIoctl.lineInfo, bytes);
+  } catch (cause) {
+    return [`who has line ${line} cannot be told: ${messageOf(cause)}`];
+  }
   const consumer = uapi.decodeConsumer(bytes);
   if (consumer === null) return [];
   return [`line ${line} is held by ${consumer === '' ? 'something without a name' : `"${consumer}"`}`];
@@ -115,7 +131,7 @@ class CharacterDeviceLines implements LineGroup {
       koffi,
       bufferBytes: uapi.eventBufferMax * uapi.eventBytes,
       onData: (bytes) => this.#take(bytes),
-      onLost: (cause) => options.handlers.onLost(this.#error('the chip went away', cause)),
+      onLost: (cause) => options.handlers.onLost(linesError(options.request, 'the chip went away', cause)),
     });
   }
 
@@ -125,7 +141,7 @@ class CharacterDeviceLines implements LineGroup {
     try {
       ioctl(descriptor, uapi.gpioIoctl.getValues, bytes);
     } catch (cause) {
-      throw this.#error(cause instanceof Error ? cause.message : String(cause), cause);
+      throw linesError(request, messageOf(cause), cause);
     }
     return uapi.decodeValues(bytes, request.lines.length);
   }
@@ -180,11 +196,5 @@ class CharacterDeviceLines implements LineGroup {
       request.lines.map((line, index) => told.get(line) ?? levels[index] ?? null),
       0,
     );
-  }
-
-  #error(reason: string, cause: unknown): SurfacedError {
-    const { chip, lines } = this.#options.request;
-    const message = `GPIO line ${lines.join(', ')} of ${chip ?? 'the header'}: ${reason}`;
-    return new SurfacedError('E_HW_GPIO', message, { cause });
   }
 }

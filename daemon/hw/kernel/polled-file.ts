@@ -2,9 +2,12 @@ import { close, readSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { type KernelPackage, systemCode } from './ioctl.ts';
 
-/** A device file that is open for reading and never waits. */
+/** A device file that is open for reading. */
 export interface PolledFileOptions {
-  /** Opened with O_NONBLOCK; belongs to the file from now on. */
+  /**
+   * Belongs to the file once that is made. It may block, as the kernel opens that of GPIO lines (gpiolib-cdev.c): it is read
+   * only when the poll has said that there is something, by its one reader.
+   */
   readonly descriptor: number;
   readonly koffi: KernelPackage;
   /** The most that is read at once; a device that has more is read again at once. */
@@ -53,19 +56,21 @@ export class PolledFile {
   /** The first argument is libuv's status; koffi's type declarations leave it out. */
   readonly #onReady = (...[status]: unknown[]): void => {
     if (!this.#isWatching) return;
+    // After POLLERR libuv has stopped the watcher: silence from now on, and nothing that a read would not wait for.
+    if (typeof status === 'number' && status < 0) {
+      this.#lose(null);
+      return;
+    }
     let length: number;
     try {
       length = readSync(this.#options.descriptor, this.#buffer, 0, this.#buffer.length, null);
     } catch (cause) {
       const code = systemCode(cause);
-      const isEmpty = code === 'EAGAIN' || code === 'EINTR';
-      // After POLLERR libuv has stopped the watcher: silence from now on, so the device counts as lost.
-      if (!isEmpty || (typeof status === 'number' && status < 0)) this.#lose(cause);
+      if (code !== 'EAGAIN' && code !== 'EINTR') this.#lose(cause);
       return;
     }
     if (length === 0) this.#lose(null);
     else this.#options.onData(this.#buffer.subarray(0, length));
-    if (this.#isWatching && typeof status === 'number' && status < 0) this.#lose(null);
   };
 
   #lose(cause: unknown): void {

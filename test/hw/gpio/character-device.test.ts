@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
@@ -29,6 +29,9 @@ class FakeChips {
   holders = new Map<number, string>();
   /** Makes the next reading of levels fail. */
   isGone = false;
+  /** Nobody can be asked who has a line; the lines cannot be watched. */
+  isInfoRefused = false;
+  isPollRefused = false;
   requests: Uint8Array[] = [];
   readonly #labels: Readonly<Record<string, string>>;
   readonly #names = new Map<number, string>();
@@ -48,7 +51,11 @@ class FakeChips {
 
   open(more: Partial<LineRequest> = {}, log = silentLog) {
     const { add } = this.reports;
-    const loadKoffi = async () => kernelPackage((...call) => this.#answer(...call));
+    const koffi = kernelPackage((...call) => this.#answer(...call));
+    const poll = () => {
+      throw new Error('EPERM');
+    };
+    const loadKoffi = async () => (this.isPollRefused ? { ...koffi, node: { ...koffi.node, poll } } : koffi);
     return openCharacterDeviceLines({ loadKoffi, deviceFolder: this.folder, log })(
       { ...request, ...more },
       {
@@ -96,6 +103,7 @@ class FakeChips {
         return;
       }
       case gpioIoctl.lineInfo: {
+        if (this.isInfoRefused) throw new Refusal('EPERM');
         const consumer = this.holders.get(bytes.readUInt32LE(64));
         bytes.writeUInt32LE(consumer === undefined ? 0 : 1, 72);
         bytes.write(consumer ?? '', 32);
@@ -192,6 +200,15 @@ t.test('the levels cannot be read after a loss', async (t) => {
   await lines.close();
 });
 
+t.test('lines that cannot be watched are given back', async (t) => {
+  const chips = new FakeChips(t, header);
+  chips.isPollRefused = true;
+  const before = readdirSync('/proc/self/fd').length;
+  await t.rejects(chips.open(), { code: 'E_HW_GPIO', message: /EPERM/ });
+  // The stand-in has one of its own, for writing.
+  t.equal(readdirSync('/proc/self/fd').length, before + 1);
+});
+
 t.test('losses are logged, not each of them', async (t) => {
   const chips = new FakeChips(t, header);
   const log = await createLog('error');
@@ -255,6 +272,11 @@ t.test('lines that cannot be had', async (t) => {
     message: 'GPIO line 17, 27 of gpiochip0 (pinctrl-bcm2711): line 27 is held by "rotary@11"',
   });
   await t.rejects(chips.open({ lines: [5] }), { message: /line 5 is held by something without a name$/ });
+  chips.isInfoRefused = true;
+  await t.rejects(chips.open({ lines: [5] }), {
+    code: 'E_HW_GPIO',
+    message: /line 5 cannot be told: EPERM/,
+  });
   await t.rejects(chips.open({ chip: 'old' }), { code: 'E_HW_GPIO', message: /Linux 5\.10/ });
   await t.rejects(chips.open({ lines: [] }), { code: 'E_HW_GPIO', message: /1 to 64/ });
   await t.rejects(chips.open({ lines: Array.from({ length: 65 }, (_, line) => line) }), {

@@ -55,9 +55,10 @@ t.test('a report without an end is given up', async (t) => {
 });
 
 t.test('numbers of ioctl and bits of keys', async (t) => {
-  // _IOW('E', 0xa0, int) and _IOC(_IOC_READ, 'E', 0x18, 96).
+  // _IOW('E', 0xa0, int), _IOW('E', 0x90, int) and _IOC(_IOC_READ, 'E', 0x18, 96).
   t.same(inputIoctl, {
     setClock: 2 ** 30 + 4 * 2 ** 16 + 0x45a0,
+    grab: 2 ** 30 + 4 * 2 ** 16 + 0x4590,
     getKeys: 2 * 2 ** 30 + 96 * 2 ** 16 + 0x4518,
   });
   const bits = new Uint8Array(96);
