@@ -35,6 +35,8 @@ const ioconNever = 0x89;
 /** IOCON, IOCON, GPPU, INTF, INTCAP, GPIO, OLAT: a pair of bytes each but the first two. */
 const pollFrom = register.iocon;
 const pollLength = 12;
+/** IODIR, IPOL, GPINTEN, a pair each, are looked at this often, milliseconds: they would make each poll half as long again. */
+const settingsEveryMs = 1000;
 
 const pins = [0, 1].flatMap((port) => [0, 1, 2, 3, 4, 5, 6, 7].map((bit) => `${'AB'[port]}${bit}`));
 
@@ -150,6 +152,18 @@ async function open(
     throw new SurfacedError('E_HW_PART', 'the MCP23017 lost its settings, or what it answers is garbled');
   }
 
+  let settingsAt = time.now();
+  /** Another program that closed the part left it without interrupts: it would be polled rarely for ever. */
+  async function checkSettings(): Promise<void> {
+    const at = time.now();
+    if (at - settingsAt < settingsEveryMs) return;
+    const bytes = await device.readRegister('input', register.iodir, 6);
+    const wanted = [0xff, 0xff, 0x00, 0x00, used & 0xff, used >> 8];
+    if (wanted.some((byte, index) => byte !== bytes[index]))
+      throw new SurfacedError('E_HW_PART', 'the MCP23017 is set up otherwise: does another program use it?');
+    settingsAt = at;
+  }
+
   // How each button stands is a first reading: what is down now was not pressed for us.
   let levels = (await read()).gpio;
   let isTold = false;
@@ -161,6 +175,7 @@ async function open(
   });
   return {
     poll: async () => {
+      await checkSettings();
       const reading = await read();
       const at = time.now();
       const inputs: RawInput[] = isTold

@@ -140,6 +140,26 @@ t.test('whatever another program left in it', async (t) => {
   }
 });
 
+t.test('a part that another program has set up since is opened anew', async (t) => {
+  for (const left of [
+    [0x04, 0x00, 0x00],
+    [0x00, 0xff, 0x7f],
+    [0x02, 0x00, 0x01],
+  ]) {
+    const rig = partRig(t, mcp23017, sixteen, newModel());
+    await rig.open();
+    await rig.poll();
+    await rig.device.write('input', left);
+    await rig.time.pause(1000);
+    await t.rejects(rig.poll(), { code: 'E_HW_PART', message: /another program/ });
+    await t.rejects(rig.poll(), { code: 'E_HW_PART' }, 'until then');
+    await rig.open();
+    t.same(short(await rig.poll()), standing());
+    await rig.time.pause(1000);
+    t.same(await rig.poll(), []);
+  }
+});
+
 t.test('a part that lost its power presses nothing, and works when it is opened again', async (t) => {
   const chip = newModel();
   const rig = partRig(t, mcp23017, sixteen, chip);
