@@ -80,8 +80,8 @@ async function openEncoder(config: RotaryEncoderConfig, io: PartIo): Promise<Par
             onLost: io.fail,
           });
     const close = async () => {
-      await turns.close();
-      await pushes?.close();
+      // Each on its own: one that is gone may not keep the other open, and whoever closes them knows why.
+      await Promise.allSettled([turns.close(), pushes?.close()]);
     };
     return { poll: null, pollMs: 0, pollWithInterruptMs: 0, show: null, close };
   } catch (problem) {

@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { PartIo } from '../../../daemon/hw/chips/driver.ts';
 import { rotaryEncoder } from '../../../daemon/hw/chips/rotary-encoder.ts';
 import { FakeHost, FakeInput } from './host-io.ts';
 
@@ -51,6 +52,21 @@ t.test('the other way round, with a push switch', async (t) => {
   t.same(host.words(), ['knob -1', 'knob down', 'knob up']);
   await session.close();
   t.ok(knob.isClosed && button.isClosed);
+});
+
+t.test('an encoder that closes badly does not keep its push switch open', async (t) => {
+  const { host, button } = await open();
+  const { openInput } = host.io;
+  const io: PartIo = {
+    ...host.io,
+    openInput: async (name, handlers) => {
+      const device = await openInput(name, handlers);
+      return name === 'rotary@11' ? { ...device, close: () => Promise.reject(new Error('EIO')) } : device;
+    },
+  };
+  const session = await rotaryEncoder.open(parse({ name: 'knob', device: 'rotary@11', push }), io);
+  await t.resolves(session.close());
+  t.ok(button.isClosed);
 });
 
 t.test('a push switch that is not there', async (t) => {
