@@ -109,8 +109,12 @@ const finding = (path: readonly (string | number)[], message: string): Finding =
   isAboutKey: false,
 });
 
-/** Whether lines are those of the Pi's header; another chip has no I2C bus on its lines that is known here. */
-const isHeader = (chip: string | undefined): boolean => chip === undefined || chip.startsWith('pinctrl-');
+/**
+ * Whether lines are those of the Pi's header; another chip has no I2C bus on its lines that is known here. By number it is
+ * the first chip, and the fifth on a Pi 5 with an older kernel.
+ */
+const isHeader = (chip: string | undefined): boolean =>
+  chip === undefined || chip.startsWith('pinctrl-') || /^(\/dev\/)?gpiochip[04]$/.test(chip);
 
 function claimantOf({ index, driver, wiring, base, needs }: ReadEntry): Claimant {
   return { index, driver, wiring, interrupt: base.interrupt ?? null, needs };

@@ -37,6 +37,9 @@ function reason({ part, problem }: Missing): string {
   return `${part.label}: ${problem.message}`;
 }
 
+/** What comes from an error with its remedy ends a sentence that goes on here. */
+const withoutStop = (text: string): string => text.replace(/\.$/, '');
+
 /** One sentence about all that is wrong, null when nothing is; `jumping` are faders whose readings jump. */
 export function problemOf(missing: readonly Missing[], jumping: readonly string[]): string | null {
   const told = [
@@ -57,8 +60,8 @@ function missingProblems(missing: readonly Missing[]): readonly string[] {
     if (first === undefined) return '';
     const why =
       group.length === 1
-        ? reason(first)
-        : `${first.problem.message}: ${list(group.map(({ part }) => part.label))}`;
+        ? withoutStop(reason(first))
+        : `${withoutStop(first.problem.message)}: ${list(group.map(({ part }) => part.label))}`;
     return `${why}${loss(group)}`;
   });
 }

@@ -190,7 +190,7 @@ t.test('a bus that is away takes its parts with it, and brings them back', async
   t.same(b.take(), [missing('left'), missing('left', 'right')]);
   t.match(panel.state, {
     isOpen: false,
-    problem: /no such file.*: toy at 0x10 on bus 1, toy at 0x11 on bus 1; left, right are missing/,
+    problem: /no such file.*[^.]: toy at 0x10 on bus 1, toy at 0x11 on bus 1; left, right are missing/,
   });
   b.bus.isBroken = false;
   panel.show(b.frame(1));
