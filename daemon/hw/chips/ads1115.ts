@@ -221,6 +221,7 @@ export const ads1115 = {
   title: 'Texas Instruments ADS1115, four-channel 16-bit converter',
   schema,
   addresses: [0x48, 0x49, 0x4a, 0x4b],
+  selector: 'its ADDR pin',
   declare: ({ channels }) => ({
     controls: channels.map(({ name }) => ({ name, kind: 'fader' })),
     lights: null,

@@ -122,6 +122,7 @@ export const ads7830 = {
   title: 'Texas Instruments ADS7830, eight-channel 8-bit converter',
   schema,
   addresses: [0x48, 0x49, 0x4a, 0x4b],
+  selector: 'its pins A0 and A1',
   declare: ({ channels }) => ({
     controls: channels.map(({ name }) => ({ name, kind: 'fader' })),
     lights: null,

@@ -124,9 +124,12 @@ export interface I2cDriver<Config = unknown> extends DriverBase<Config> {
   readonly kind: 'i2c';
   /** Addresses that it can be set to, the usual one first. */
   readonly addresses: readonly number[];
+  /** What sets the address, as its board or datasheet names it, e.g. `its ADDR pin`; null: nothing, or nobody knows. */
+  readonly selector: string | null;
   /**
    * Looks whether the part is there, without changing anything in it or in another part at that address: reads of
-   * registers that have no side effect.
+   * registers that have no side effect. Runs when a panel is examined and before every opening, and once a second on a part
+   * whose `poll` is null; null keeps the part shut.
    * @returns what was found in a few words, null when something else answers; rejects when nothing does
    */
   probe(device: I2cDevice, time: PartTime): Promise<string | null>;

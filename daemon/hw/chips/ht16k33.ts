@@ -188,6 +188,7 @@ export const ht16k33 = {
   kind: 'i2c',
   schema,
   addresses: [0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77],
+  selector: 'its jumpers A0 to A2',
   declare: ({ display }) => ({ controls: [], lights: layouts[display].lights }),
   needs: () => noNeeds,
   /** It has nothing to know it by. A read alone: a register byte would switch channels off in a multiplexer at 0x70. */

@@ -127,6 +127,7 @@ export const is31fl3731 = {
   kind: 'i2c',
   schema,
   addresses: [0x74, 0x75, 0x76, 0x77],
+  selector: 'its AD pin',
   declare: () => ({ controls: [], lights: { width, height, colours: 'mono' } }),
   needs: () => noNeeds,
   /** It has nothing to know it by; a read alone changes nothing in any part. */

@@ -168,6 +168,7 @@ export const is31fl3741 = {
   kind: 'i2c',
   schema,
   addresses: [0x30, 0x31, 0x32, 0x33],
+  selector: 'its ADDR jumper',
   declare: () => ({ controls: [], lights: { width, height, colours: 'rgb' } }),
   needs: () => noNeeds,
   async probe(device) {

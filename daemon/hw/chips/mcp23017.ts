@@ -211,6 +211,7 @@ export const mcp23017 = {
   title: 'Microchip MCP23017, 16 lines for buttons',
   schema,
   addresses: [0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27],
+  selector: 'its pins A0 to A2',
   declare: ({ buttons }) => ({
     controls: buttons.map(({ name }) => ({ name, kind: 'button' })),
     lights: null,

@@ -137,6 +137,7 @@ export const neoslider = {
   title: 'Adafruit NeoSlider 5295, a fader with four NeoPixels',
   schema,
   addresses: Array.from({ length: 16 }, (_, jumpers) => 0x30 + jumpers),
+  selector: 'its jumpers A0 to A3, of which A3 makes 0x38',
   declare: ({ name }) => ({ controls: [{ name, kind: 'fader' }], lights: null }),
   needs: () => noNeeds,
   probe: (device, time) => probeSeesaw(kind, device, time),

@@ -223,6 +223,7 @@ export const neotrellis = {
   title: 'Adafruit NeoTrellis 3954, 4x4 keys with NeoPixels',
   schema,
   addresses: Array.from({ length: 32 }, (_, jumpers) => 0x2e + jumpers),
+  selector: 'its jumpers A0 to A4',
   declare,
   needs: () => noNeeds,
   probe: (device, time) => probeSeesaw(kind, device, time),

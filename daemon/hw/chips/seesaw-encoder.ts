@@ -234,6 +234,7 @@ export const seesawEncoder = {
   title: 'Adafruit I2C QT Rotary Encoder 4991, one encoder with push and a NeoPixel',
   schema,
   addresses: [0x36, 0x37, 0x38, 0x39, 0x3a, 0x3b, 0x3c, 0x3d],
+  selector: 'its jumpers A0 to A2',
   declare: ({ name }) => ({ controls: encoderControls([name]), lights: null }),
   needs: () => noNeeds,
   probe: (device, time) => probeSeesaw(board.kind, device, time),

@@ -37,6 +37,7 @@ export const seesawQuadEncoder = {
   title: 'Adafruit I2C Quad Rotary Encoder 5752, four encoders with push and NeoPixels',
   schema,
   addresses: [0x49, 0x4a, 0x4b, 0x4c, 0x4d, 0x4e, 0x4f, 0x50],
+  selector: 'its jumpers A0 to A2',
   declare: ({ names }) => ({ controls: encoderControls(names), lights: null }),
   needs: () => noNeeds,
   probe: (device, time) => probeSeesaw(board.kind, device, time),

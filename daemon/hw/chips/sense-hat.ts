@@ -151,6 +151,7 @@ export const senseHat = {
   kind: 'i2c',
   schema,
   addresses: [0x46],
+  selector: null,
   declare: () => senseHatSpec,
   needs: () => noNeeds,
   async probe(device) {

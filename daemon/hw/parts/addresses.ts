@@ -1,20 +1,6 @@
 /** Who can be at which I2C address, and how a part is moved to another one. Pure. */
 import type { I2cDriver, PartDriver } from '../chips/driver.ts';
 
-/** What sets the address of a part; as its board or its datasheet ("address selection") names it. */
-const selectors: Readonly<Record<string, string>> = {
-  ads1115: 'its ADDR pin',
-  ads7830: 'its pins A0 and A1',
-  ht16k33: 'its jumpers A0 to A2',
-  is31fl3731: 'its AD pin',
-  is31fl3741: 'its ADDR jumper',
-  mcp23017: 'its pins A0 to A2',
-  neoslider: 'its jumpers A0 to A3, of which A3 makes 0x38',
-  neotrellis: 'its jumpers A0 to A4',
-  'seesaw-encoder': 'its jumpers A0 to A2',
-  'seesaw-quad-encoder': 'its jumpers A0 to A2',
-};
-
 /**
  * What is known to be at an address and is no part of a panel: the I2C TPM (TCG PC Client Device Driver Design
  * Principles; Linux `tcg,tpm-tis-i2c`) and the AVR of the Sense HAT.
@@ -37,8 +23,7 @@ export function wayOut(driver: I2cDriver, taken: ReadonlySet<number>): string {
   const free = driver.addresses.filter((address) => !taken.has(address));
   if (free.length === 0) return `${driver.part} has no other address that is free`;
   const shown = free.slice(0, maxShown).map(hex).join(', ');
-  const selector = selectors[driver.part];
-  const by = selector === undefined ? '' : ` by ${selector}`;
+  const by = driver.selector === null ? '' : ` by ${driver.selector}`;
   return `${driver.part} can be set to ${shown}${free.length > maxShown ? ', ...' : ''}${by}`;
 }
 

@@ -98,6 +98,7 @@ export const toy = {
   title: 'A toy',
   schema,
   addresses: [0x10, 0x11, 0x12, 0x13],
+  selector: null,
   declare: ({ name, lights }) => ({
     controls: [{ name, kind: 'button' }],
     lights: lights ? { width: 2, height: 2, colours: 'rgb' } : null,
