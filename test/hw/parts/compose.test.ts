@@ -148,7 +148,7 @@ t.test('two parts at one address', async (t) => {
     [],
     'on another bus it is another',
   );
-  const narrow = { ...toy, part: 'neoslider', addresses: [0x30, 0x38] };
+  const narrow = { ...toy, part: 'neoslider', addresses: [0x30, 0x38], selector: 'its jumper A3' };
   const large = { ...toy, part: 'is31fl3741', addresses: [0x30] };
   const { findings } = composePanel(
     configOf({
@@ -162,7 +162,7 @@ t.test('two parts at one address', async (t) => {
   t.same(
     findings.map(({ message }) => message),
     [
-      'is31fl3741 and neoslider (parts.0) are both at 0x30 on bus 1: neoslider can be set to 0x38 by its jumpers A0 to A3, of which A3 makes 0x38; is31fl3741 has no other address that is free',
+      'is31fl3741 and neoslider (parts.0) are both at 0x30 on bus 1: neoslider can be set to 0x38 by its jumper A3; is31fl3741 has no other address that is free',
     ],
   );
 });
