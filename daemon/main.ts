@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from '../hil/demo.ts';
 import type { Output } from './commands/enroll.ts';
-import { fail, runOnce, runRole } from './commands/run.ts';
+import { calledOff, fail, runOnce, runRole } from './commands/run.ts';
 import { midiPresets, partPresets } from './config/panel.ts';
 import { createLog, type LogLevel } from './log.ts';
 
@@ -158,7 +158,7 @@ program
   .addOption(gatewayConfig())
   .action(async ({ config }: { config: string }) => {
     const { runGateway } = await import('./commands/gateway.ts');
-    await runRole(() => runGateway(config, logFor));
+    await runRole((signal) => Promise.race([runGateway(config, logFor), calledOff(signal)]));
   });
 
 interface EnrollFlags {

@@ -13,6 +13,7 @@ import { systemClock } from '../daemon/clock.ts';
 import { surfaceOptions } from '../daemon/commands/device.ts';
 import { loadDevice } from '../daemon/commands/load-device.ts';
 import { rbacManifest } from '../daemon/commands/rbac.ts';
+import { calledOff } from '../daemon/commands/run.ts';
 import { loadConfig, parseConfig } from '../daemon/config/load.ts';
 import {
   apiVersion,
@@ -203,20 +204,20 @@ export async function startDemo(options: DemoOptions, signal: AbortSignal): Prom
     const rbacPath = path.join(folder, 'rbac.yaml');
     await writeFile(rbacPath, rbacManifest(surface, defaultCluster));
 
-    signal.throwIfAborted();
     const registryFolder = path.join(folder, 'surfaces');
     await mkdir(registryFolder);
     await writeFile(path.join(registryFolder, `${surfaceName}.yaml`), stringify(surface));
-    gateway = await startGateway({
+    const startingGateway = startGateway({
       config: gatewayConfig(folder, registryFolder, kubeconfigPath, options.context),
       clock: systemClock,
       random: Math.random,
       log,
     });
+    // An API server that says nothing holds it up.
+    gateway = await Promise.race([startingGateway, calledOff(signal)]);
     const runningGateway = gateway;
     started.push(() => runningGateway.stop());
 
-    signal.throwIfAborted();
     const { token } = await gateway.tokens.create({ surface: surfaceName, ttlMs: tokenTtlMs, uses: 1 });
     device = await startDevice({
       panel,

@@ -37,6 +37,15 @@ export async function runRole(start: (signal: AbortSignal) => Promise<Running>):
   await starting;
 }
 
+/** Rejects with the signal's reason once it fires: for a start that hangs and has nothing that must be stopped. */
+export function calledOff(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const end = (): void => reject(signal.reason);
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
+}
+
 /**
  * Does one thing and ends with the exit code that it gives. A signal, or a defect, calls it off; a second one, or work that
  * does not end then, ends at once.

@@ -76,13 +76,11 @@ t.test(
   'a start that has lit nothing ends with the reason of its signal; one that hangs is left',
   async (t) => {
     const role = (start: string): Promise<Ended> =>
-      runsScript(`import { runRole } from ${daemon('commands/run.ts')};
+      runsScript(`import { calledOff, runRole } from ${daemon('commands/run.ts')};
       setTimeout(() => process.kill(process.pid, 'SIGTERM'), 1);
       setInterval(() => {}, 1000);
       await runRole(${start});`);
-    const calledOff = await role(
-      "(signal) => new Promise((_, no) => signal.addEventListener('abort', () => no(signal.reason)))",
-    );
+    const calledOff = await role('(signal) => Promise.race([new Promise(() => {}), calledOff(signal)])');
     t.match(calledOff, { code: 0, stdout: '', stderr: '' });
     t.match(await role('() => new Promise(() => {})'), { code: 1 });
   },

@@ -57,7 +57,7 @@ t.test('a timer that runs early draws what is due; nothing is drawn after the st
     monotonic: () => timers.monotonic(),
     after: (ms: number, run: () => void) => timers.after(ms - 0.5, run),
   };
-  const pace = new FramePace({ draw: (at) => (drawn.push(at), 500), timers: early });
+  const pace = new FramePace({ draw: (at) => drawn.push(at) + 499, timers: early });
   pace.ask(100);
   await timers.pass(100);
   t.same(drawn, [100]);
