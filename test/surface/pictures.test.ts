@@ -168,7 +168,7 @@ t.test('any picture on any matrix at any time stays within its lights', async ()
 });
 
 t.test('a picture looks the same until it is said to change', async () => {
-  const time = fc.double({ min: 0, max: 100_000, noNaN: true });
+  const time = fc.nat(100_000);
   fc.assert(
     fc.property(
       fc.constantFrom(...pictures),
@@ -178,7 +178,7 @@ t.test('a picture looks the same until it is said to change', async () => {
       (picture, side, at, part) => {
         const next = pictureChangesAt({ width: side, height: side }, picture, at);
         assert.ok(next >= at);
-        const later = at + (next - at) * (part / 100_001);
+        const later = at + Math.floor((next - at) * (part / 100_001));
         assert.deepEqual(paint(picture, later, side, side), paint(picture, at, side, side));
         assert.ok(picture.kind === 'boot' || side === 2 || next > at, 'and it does not move all the time');
       },
