@@ -196,12 +196,11 @@ t.test('any text can be read', async () => {
     fc.property(text, (content) => {
       const { parameters, overlays } = parseBootConfig(content, 'x', null);
       const count = content.split('\n').length;
+      // Whatever is no comma can be in the name of an overlay; a parameter ends at its first equals sign.
+      if (parameters.some(({ name }) => name.includes('='))) return false;
       return [...parameters, ...overlays].every(
         ({ name, section, line }) =>
-          line >= 1 &&
-          line <= count &&
-          !section.name.includes('none') &&
-          !/[#\n,=]/.test(name.replace(/^=*/, '')),
+          line >= 1 && line <= count && section.counts !== 'no' && !/[#\n,]/.test(name),
       );
     }),
   );
