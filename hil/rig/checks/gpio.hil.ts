@@ -16,7 +16,7 @@ import type {
 } from '../../../daemon/hw/gpio/lines.ts';
 import { lineOpener } from '../../../daemon/hw/gpio/open.ts';
 import type { InputEvent, InputHandlers } from '../../../daemon/hw/input/device.ts';
-import { openSystemInput } from '../../../daemon/hw/input/evdev.ts';
+import { openSystemInput, systemInput } from '../../../daemon/hw/input/evdev.ts';
 import { silentLog } from '../../../daemon/log.ts';
 import { bounceLine, readLine, setLine } from '../guest/lines.ts';
 
@@ -265,6 +265,27 @@ t.test("the kernel's gpio-keys", async (t) => {
   const back = await openSystemInput('button@16', recordInput(reports));
   t.same(back.keysDown(), new Set([28]), 'still held');
   await back.close();
+});
+
+t.test('a device is for this process alone; two of its parts both hear it', async (t) => {
+  setLine(taken.push, false);
+  const [first, second, stranger] = [0, 1, 2].map(() => new Reports<InputReport>()) as [
+    Reports<InputReport>,
+    Reports<InputReport>,
+    Reports<InputReport>,
+  ];
+  const one = await openSystemInput('button@16', recordInput(first));
+  // As another program would read it.
+  const other = await systemInput(silentLog)('button@16', recordInput(stranger));
+  setLine(taken.push, true);
+  await first.until(({ length }) => length >= 1);
+  const two = await openSystemInput('button@16', recordInput(second));
+  setLine(taken.push, false);
+  await first.until(({ length }) => length >= 2);
+  t.match(await second.until(({ length }) => length >= 1), [{ code: 28, value: 0 }]);
+  const heard = await stranger.until(({ length }) => length >= 1);
+  t.match(heard, [{ code: 28, value: 0 }], 'the press was for the first alone');
+  for (const device of [one, two, other]) await device.close();
 });
 
 t.test("the kernel's rotary-encoder, and its queue when it overflows", async (t) => {
