@@ -16,7 +16,7 @@ if (file === undefined) throw new Error('which file? usage: run-file.ts FILE');
 const missing = rigMissing();
 if (missing !== null) throw new Error(missing);
 const adapters = ensureAdapters();
-const { SURFACED_COMPILED: compiled = '' } = process.env;
+const { SURFACED_COMPILED: compiled = '', SURFACED_SEED: seed } = process.env;
 console.log(`# surfaced runs ${compiled === '' ? 'from source' : `as compiled: ${compiled}`}`);
 // Whoever ends this, a person or a time limit, ends the kernel and its folder with it.
 const ended = new AbortController();
@@ -30,6 +30,7 @@ const { exitCode } = await bootRig({
     SURFACED_QUADRATURE: adapters.quadrature,
     SURFACED_SMBUS_CALLS: adapters['smbus-calls'],
     SURFACED_COMPILED: compiled,
+    ...(seed === undefined ? {} : { SURFACED_SEED: seed }),
     // Seconds; tap's own 30 are too few for a kernel that shares two processors.
     TAP_TIMEOUT: '240',
   },

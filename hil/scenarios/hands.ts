@@ -4,7 +4,15 @@ import type { Test } from 'tap';
 import type { ComposedPanel, ComposedPart } from '../../daemon/hw/parts/compose.ts';
 import { isWhole, type Monitor, type MonitorLine, missingIn, pulsesOf } from './open-rig.ts';
 import type { Rig } from './rig.ts';
-import { controlsOf, heldLights, type Switch, switchesOf, switchFor, untilLit } from './wired-parts.ts';
+import {
+  controlsOf,
+  heldLights,
+  type Switch,
+  switchesOf,
+  switchFor,
+  untilAnyLit,
+  untilLit,
+} from './wired-parts.ts';
 
 /** Where faders rest, and how far off they may be told. */
 const rest = 0.2;
@@ -160,12 +168,29 @@ export class Hands {
       const from = monitor.lines.length;
       const problem = await this.#lit(part);
       if (problem === null) break;
-      const isSpoilt = monitor.lines.slice(from).some(({ type }) => type === 'reset' || type === 'missing');
+      const isSpoilt =
+        missingIn(monitor.lines).length > 0 || monitor.lines.slice(from).some(({ type }) => type === 'reset');
       if (!isSpoilt || attempt === mostTries) throw problem;
-      say(`${problem.message}; something was read anew meanwhile: once more`);
+      say(`${problem.message}; something was missing or read anew: once more`);
+      await pause(firstReadingMs);
     }
     await untilLit(rig, part, null);
     t.pass(`${part.label}: lit, and dark again`);
+  }
+
+  /** Touches until all of these parts have lights on, and stays there. */
+  async lightAll(parts: readonly ComposedPart[]): Promise<void> {
+    const { rig, panel } = this.#options;
+    const isFader = (part: ComposedPart): boolean => controlsOf(part, 'fader').length > 0;
+    // A fader cannot be held, and is lit for a moment only.
+    for (const part of [...parts.filter((one) => !isFader(one)), ...parts.filter(isFader)]) {
+      const [fader] = controlsOf(part, 'fader');
+      if (fader === undefined) {
+        const held = switchFor(panel, part, []);
+        if (held !== null) await rig.press(held.control, held.pad);
+      } else await rig.move(fader.name, 0.45);
+      await untilAnyLit(rig, part);
+    }
   }
 
   /** Why it did not come to pass; null: it did. */
@@ -180,6 +205,7 @@ export class Hands {
       return problem;
     }
     const held = switchFor(panel, part, missingIn(monitor.lines));
+    if (held === null) return new Error(`no button of the panel lights ${part.label}`);
     await this.press(held);
     const problem = await problemOf(untilLit(rig, part, heldLights(panel, part, held)));
     await this.release(held);

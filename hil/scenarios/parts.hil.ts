@@ -26,16 +26,17 @@ t.test('the panel opens, whole', async (t) => {
 });
 
 t.test('the inputs of every part', async (t) => {
-  for (const part of panel.parts) await hands.touch(t, part, 'all');
+  for (const part of panel.parts) await t.test(part.label, (t) => hands.touch(t, part, 'all'));
 });
 
 t.test('the lights of every part', { skip: noLights }, async (t) => {
-  for (const part of lit) await hands.light(t, part);
+  for (const part of lit) await t.test(part.label, (t) => hands.light(t, part));
 });
 
 t.test('all that was touched was told once', async (t) => hands.assertToldOnce(t));
 
 t.test('the end: dark, and nothing that a real part would not have taken', async (t) => {
+  await hands.lightAll(lit);
   t.equal(await monitor.stop(), 0);
   for (const part of lit) {
     const { rgb } = await rig.lights(nameOf(part));

@@ -65,14 +65,16 @@ export function heldLights(panel: ComposedPanel, part: ComposedPart, held: Switc
 }
 
 /**
- * A switch of the panel that lights something of this part, of the part itself where it can; throws when there is none.
+ * A switch of the panel that lights something of this part, of the part itself where it can; null when there is none.
  * @param missing names of controls that cannot be touched now
  */
-export function switchFor(panel: ComposedPanel, part: ComposedPart, missing: readonly string[]): Switch {
+export function switchFor(
+  panel: ComposedPanel,
+  part: ComposedPart,
+  missing: readonly string[],
+): Switch | null {
   const all = [part, ...panel.parts].flatMap(switchesOf).filter(({ control }) => !missing.includes(control));
-  const found = all.find((one) => heldLights(panel, part, one).some((isOn) => isOn));
-  if (found === undefined) throw new Error(`no button of the panel lights ${part.label}`);
-  return found;
+  return all.find((one) => heldLights(panel, part, one).includes(true)) ?? null;
 }
 
 /** Which lights are on, in any colour. */
@@ -94,6 +96,15 @@ export async function untilLit(
     if (lit.join() === expected.join()) return;
     if (performance.now() > deadline)
       throw new Error(`${part.label} shows ${drawn(lit)}, expected ${drawn(expected)}`);
+    await pause(lookMs);
+  }
+}
+
+/** Resolves when any light of a part is on; rejects when none is. */
+export async function untilAnyLit(rig: Rig, part: ComposedPart): Promise<void> {
+  const deadline = performance.now() + lightsTimeoutMs;
+  while (!litOf(await rig.lights(nameOf(part))).includes(true)) {
+    if (performance.now() > deadline) throw new Error(`${part.label} is dark`);
     await pause(lookMs);
   }
 }
