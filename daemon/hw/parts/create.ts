@@ -5,6 +5,7 @@ import { SurfacedError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { PartDriver, RawInput } from '../chips/driver.ts';
 import { lineOpener } from '../gpio/open.ts';
+import { holdBus } from '../i2c/hold.ts';
 import { openI2cBus } from '../i2c/i2c-bus.ts';
 import { processBuses } from '../i2c/keeper.ts';
 import { defaultTransferTimeoutMs, I2cOwner } from '../i2c/owner.ts';
@@ -41,6 +42,7 @@ export async function createPartsPanel(options: CreatePartsPanelOptions): Promis
     calibration: await readCalibration(config.calibration),
     brightness: config.brightness,
     night: config.night ?? null,
+    holdBus: (bus) => holdBus(bus, `/dev/i2c-${bus}`),
     makeBus: (bus, handlers) =>
       new I2cOwner({
         bus,

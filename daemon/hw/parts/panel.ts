@@ -66,6 +66,8 @@ export interface PartsPanelOptions {
   /** Brightness of all lights by day, 0..1. */
   readonly brightness: number;
   readonly night: Night;
+  /** Holds a bus against other processes until it is released. */
+  readonly holdBus: (bus: number) => Promise<() => void>;
   /** Makes the owner of a bus; does not open it. */
   readonly makeBus: (bus: number, handlers: BusHandlers) => PanelBus;
   /** Opens lines on the chip that the config names; a request without a chip is for that one. */
@@ -92,6 +94,7 @@ export class PartsPanel implements Panel {
   readonly #options: PartsPanelOptions;
   readonly #stage: SignalStage;
   readonly #interrupts: InterruptLines;
+  readonly #releases: (() => void)[] = [];
   readonly #buses = new Map<number, Bus>();
   readonly #keepers: readonly PartKeeper[];
   #emit: (event: ControlEvent) => void = () => {};
@@ -137,9 +140,14 @@ export class PartsPanel implements Panel {
     return { buses, ignored: this.#stage.ignored };
   }
 
+  /** @throws SurfacedError E_HW_IN_USE when another process of surfaced works with one of the buses */
   async start(signal: AbortSignal, emit: (event: ControlEvent) => void): Promise<void> {
     this.#emit = emit;
-    if (signal.aborted || this.#stopping !== null) return;
+    for (const bus of this.#buses.keys()) {
+      if (signal.aborted || this.#stopping !== null) return;
+      this.#releases.push(await this.#options.holdBus(bus));
+    }
+    if (signal.aborted || this.#stopping !== null) return this.#release();
     signal.addEventListener('abort', () => void this.stop(), { once: true });
     if (this.#options.night !== null) this.#checkNight();
     const started = this.#keepers.filter(({ part }) => part.wiring === null).map((keeper) => keeper.start());
@@ -166,6 +174,11 @@ export class PartsPanel implements Panel {
     await endsWithin(timers, stopPartsMs, Promise.allSettled(this.#keepers.map((keeper) => keeper.stop())));
     const closing = [...this.#buses.values()].map(({ owner }) => owner.close());
     await endsWithin(timers, stopBusesMs, Promise.allSettled(closing));
+    this.#release();
+  }
+
+  #release(): void {
+    for (const release of this.#releases.splice(0)) release();
   }
 
   // ---------------------------------------------------------------- parts and buses

@@ -88,6 +88,10 @@ export class PanelBench {
   readonly lines: LineDouble[] = [];
   /** What opening lines rejects with, until it is null again. */
   linesProblem: Error | null = null;
+  /** What holding the bus rejects with. */
+  holdProblem: Error | null = null;
+  /** Buses that are held. */
+  held = 0;
   readonly events: ControlEvent[] = [];
   /** Readings before the signal stage. */
   readonly inputs: RawInput[] = [];
@@ -106,6 +110,13 @@ export class PanelBench {
       calibration: new Map(),
       brightness: config.brightness,
       night: config.night ?? null,
+      holdBus: async () => {
+        if (this.holdProblem !== null) throw this.holdProblem;
+        this.held += 1;
+        return () => {
+          this.held -= 1;
+        };
+      },
       makeBus: (bus, handlers) =>
         new I2cOwner({
           bus,

@@ -49,6 +49,26 @@ t.test('parts are opened, read and lit', async (t) => {
   t.same(sim.protocolErrors, []);
 });
 
+t.test(
+  'its bus is held from the start to the end, and one that another process has is left alone',
+  async (t) => {
+    const { bench: b } = bench();
+    await b.start();
+    t.equal(b.held, 1);
+    await b.stop();
+    t.equal(b.held, 0);
+    const { bench: second } = bench();
+    second.holdProblem = new SurfacedError('E_HW_IN_USE', 'I2C bus 1 is used by the surfaced process 7');
+    await t.rejects(
+      second.panel.start(new AbortController().signal, () => {}),
+      { code: 'E_HW_IN_USE' },
+    );
+    await second.timers.pass(1000);
+    t.same(second.take(), [], 'nothing was asked');
+    await second.stop();
+  },
+);
+
 t.test('a part that is turned shows its lights turned', async (t) => {
   const {
     bench: b,
