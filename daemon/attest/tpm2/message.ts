@@ -142,7 +142,8 @@ export class Message<HandleName extends string, Parameters, Result> {
               {
                 cpHash: commandHash(session.hash, this.#command.code, names, body),
                 entity,
-                otherNonces: index === 0 ? otherNonces : [],
+                // Only a session that authorizes covers them, not one that is first and only encrypts (seen with libtpms 0.9.2).
+                otherNonces: index === 0 && entity !== null ? otherNonces : [],
               },
               attributes,
             );

@@ -50,7 +50,7 @@ export class Session {
   readonly handle: number;
   readonly kind: 'hmac' | 'policy';
   readonly hash: number;
-  /** A policy that demands the authorization value (PolicyAuthValue) was said. */
+  /** A policy that demands the authorization value (PolicyAuthValue) was said; forgotten once the policy was used. */
   isAuthValueNeeded = false;
   /** The TPM ends the session after the next command when this is false. */
   isKept = true;
@@ -151,6 +151,8 @@ export class Session {
         throw new TpmSessionError('the HMAC of the response is wrong: it was changed on its way');
     }
     this.#nonceTPM = nonceTPM;
+    // A policy holds for one use: the TPM begins anew with a session that stays (seen with libtpms 0.9.2).
+    if (entity !== null) this.isAuthValueNeeded = false;
   }
 
   /** Encrypts the first parameter of a command. */

@@ -1,5 +1,6 @@
 /** What a TPM is, and how it does (TPM 2.0 Part 2, section 6.13). */
 import { getCapability, getRandom } from './commands/general.ts';
+import { handleType, typeOf } from './handles.ts';
 import { TpmSessionError } from './session.ts';
 import { type CapabilityData, capability, property } from './structures/capability.ts';
 import type { PcrSelection } from './structures/pcr.ts';
@@ -31,13 +32,20 @@ async function all<Kind extends CapabilityData['capability'], Value>(
   }
 }
 
-/** Handles of a kind ({@link handleType}, first byte) that exist now; behind a resource manager only one's own transient ones. */
+/**
+ * Handles of a kind ({@link handleType}, first byte) that exist now; behind a resource manager only one's own transient
+ * ones. Sessions are one kind here, whatever they are for: `hmacSession` gives those that are loaded, `policySession` those
+ * that were saved (TPM_HT_LOADED_SESSION, TPM_HT_SAVED_SESSION: Part 2, section 7.2).
+ */
 export async function handlesOf(executor: Executor, type: number): Promise<readonly number[]> {
   const first = type * 2 ** 24;
   const handles = await all(executor, capability.handles, first, (data) =>
     data.capability === capability.handles ? data.values.map((value) => ({ key: value, value })) : [],
   );
-  return [...handles.keys()].filter((value) => value >>> 24 === type);
+  const isSession = (kind: number) => kind === handleType.hmacSession || kind === handleType.policySession;
+  return [...handles.keys()].filter((value) =>
+    isSession(type) ? isSession(typeOf(value)) : typeOf(value) === type,
+  );
 }
 
 /** Properties (TPM_PT) from `first` on, by number. */

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { algorithm } from '../../../daemon/attest/tpm2/algorithms.ts';
 import { decode, encode } from '../../../daemon/attest/tpm2/codec.ts';
+import { hash } from '../../../daemon/attest/tpm2/commands/attestation.ts';
 import { getCapability, getRandom, startup } from '../../../daemon/attest/tpm2/commands/general.ts';
 import { nvReadPublic } from '../../../daemon/attest/tpm2/commands/nv.ts';
 import {
@@ -157,6 +158,29 @@ function withFirst(parameters: Buffer, change: (first: Buffer) => Buffer): Buffe
     parameters.subarray(end),
   ]);
 }
+
+t.test('sessions that authorize nothing cover no nonces but their own', async (t) => {
+  const nothing = { kind: 'hmac', isBound: false, isAuthValueNeeded: false, isKept: true } as const;
+  const parts = { ...nothing, salt: Buffer.alloc(32, 9) };
+  const peers = [new Peer(parts, endorsement, 0), new Peer(parts, endorsement, 1)] as const;
+  peers[0].session.encryptsCommands = true;
+  peers[1].session.encryptsResponses = true;
+  const message = new Message(hash, {
+    handles: {},
+    parameters: { data: Buffer.from('data'), hashAlg: algorithm.sha256, hierarchy: 0x40000001 },
+    sessions: peers.map(({ session }) => session),
+  });
+  const { entries, parameters } = parseCommand(message.encode());
+  const cpHash = commandHash(algorithm.sha256, hash.code, [], parameters);
+  for (const [index, peer] of peers.entries()) {
+    const { nonce, attributes, hmac } = entries![index]!;
+    t.same(
+      hmac,
+      peer.hmac(false, cpHash, nonce, peer.nonceTPM, attributeByte(attributes)),
+      `session ${index}`,
+    );
+  }
+});
 
 t.test('any sessions: both ends agree on HMACs and on what is encrypted', async () => {
   const scene = fc.record({

@@ -237,6 +237,7 @@ t.test('a policy session with PolicyAuthValue: an HMAC, over the Name of the ind
     authorizations: [session],
   };
   t.ok(replay(t, nvWrite, call, written));
+  t.notOk(session.isAuthValueNeeded, 'a policy holds for one use');
   t.same(
     commandHash(sha256, 0x137, [index.name, index.name], parseCommand(hex(written.cmd)).parameters),
     values('cpHash'),
