@@ -29,8 +29,8 @@ export async function holdBus(bus: number, devicePath: string): Promise<() => vo
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code !== 'EADDRINUSE') throw cause;
-    const holder = await holderOf(name);
-    throw new SurfacedError('E_HW_IN_USE', `I2C bus ${bus} is used by ${holder}`, { cause });
+    // The cause says no more: the address is in use.
+    throw new SurfacedError('E_HW_IN_USE', `I2C bus ${bus} is used by ${await holderOf(name)}`);
   }
   return () => void server.close();
 }

@@ -3,9 +3,9 @@
  * kernel's driver. No pulse is counted twice; one that is lost is logged; everything else goes on; memory stays.
  */
 import t, { type Test } from 'tap';
-import { Hands, limitMs } from '../rig/guest/hands.ts';
-import { WatchedMonitor } from '../rig/guest/watched-monitor.ts';
-import { openRig } from './open-rig.ts';
+import { openRig } from '../../scenarios/open-rig.ts';
+import { Hands, limitMs } from '../guest/hands.ts';
+import { WatchedMonitor } from '../guest/watched-monitor.ts';
 
 /** A flick of a good encoder: 200 detents of four edges each. */
 const detentsPerSecond = 200;

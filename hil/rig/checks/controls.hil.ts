@@ -1,6 +1,6 @@
 /** Every kind of control reaches the daemon through the kernel; parts and the bus come and go. */
 import t from 'tap';
-import { Monitor, type MonitorLine, openRig, pulsesOf } from './open-rig.ts';
+import { Monitor, type MonitorLine, openRig, pulsesOf } from '../../scenarios/open-rig.ts';
 
 const rig = await openRig();
 for (const fader of ['fader1', 'fader2']) await rig.move(fader, 0.2);

@@ -4,9 +4,9 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { Hands, limitMs, tolerance } from '../rig/guest/hands.ts';
-import { WatchedMonitor } from '../rig/guest/watched-monitor.ts';
-import { openRig } from './open-rig.ts';
+import { openRig } from '../../scenarios/open-rig.ts';
+import { Hands, limitMs, tolerance } from '../guest/hands.ts';
+import { WatchedMonitor } from '../guest/watched-monitor.ts';
 
 const matrix = 'ht16k33@70';
 
@@ -83,7 +83,7 @@ t.test('started again', async (t) => {
 t.test('two at once: the second says who has the panel, and ends', async (t) => {
   const second = start();
   t.same(await second.ended, { code: 1, signal: null });
-  t.match(JSON.stringify(second.logs), /E_HW_IN_USE.*I2C bus \d is used by the surfaced process \d+/);
+  t.match(JSON.stringify(second.logs), /I2C bus \d is used by the surfaced process \d+.*E_HW_IN_USE/);
   const before = monitor.pulsesOf('encoder1');
   await rig.turn('encoder1', 5, 25);
   await monitor.until('twenty pulses', limitMs, () => monitor.pulsesOf('encoder1') >= before + 20);

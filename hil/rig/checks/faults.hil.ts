@@ -5,14 +5,14 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { loadDevice } from '../../daemon/commands/load-device.ts';
-import { partDrivers } from '../../daemon/hw/chips/table.ts';
-import { isMidi } from '../../daemon/hw/panels.ts';
-import { composePanel } from '../../daemon/hw/parts/compose.ts';
-import { partName } from '../bench/lights.ts';
-import { Hands, limitMs, tolerance } from '../rig/guest/hands.ts';
-import { WatchedMonitor } from '../rig/guest/watched-monitor.ts';
-import { openRig } from './open-rig.ts';
+import { loadDevice } from '../../../daemon/commands/load-device.ts';
+import { partDrivers } from '../../../daemon/hw/chips/table.ts';
+import { isMidi } from '../../../daemon/hw/panels.ts';
+import { composePanel } from '../../../daemon/hw/parts/compose.ts';
+import { partName } from '../../bench/lights.ts';
+import { openRig } from '../../scenarios/open-rig.ts';
+import { Hands, limitMs, tolerance } from '../guest/hands.ts';
+import { WatchedMonitor } from '../guest/watched-monitor.ts';
 
 const rig = await openRig();
 const { panel: panelConfig } = await loadDevice(rig.deviceConfig);
