@@ -279,7 +279,7 @@ t.test('the command', async (t) => {
   for (const word of ['--config <file>', '--output <format>', 'changes nothing']) t.match(help.output, word);
 
   const listed = await surfaced();
-  t.match(listed, { code: 0, output: /^machine\n[^]*\n0 faults, \d+ warnings?, \d+ ok, \d+ skipped\.\n$/ });
+  t.match(listed, { code: 0, output: /^machine\n.*\n0 faults, \d+ warnings?, \d+ ok, \d+ skipped\.\n$/s });
   const lines = listed.output.split('\n');
   t.notMatch(listed.output, '\u001b', 'no colour into a pipe');
   t.same(
