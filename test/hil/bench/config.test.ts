@@ -56,7 +56,10 @@ t.test('everything that is wrong is told', async (t) => {
       { buttons: { arm: { line: 24 } } },
       'bench.yaml: buttons.arm.line: GP23 to GP25 are not on the edge of a Pico',
     ],
-    [{ buttons: { arm: { lime: 2, line: 2 } } }, 'bench.yaml: buttons.arm.lime: unknown field; did you mean "line"?'],
+    [
+      { buttons: { arm: { lime: 2, line: 2 } } },
+      'bench.yaml: buttons.arm.lime: unknown field; did you mean "line"?',
+    ],
     [
       { encoders: { cart: { a: 3, b: 2 } } },
       'bench.yaml: encoders.cart.b: expected GP4, the line after A, got GP2',
