@@ -15,18 +15,21 @@ export const emitDistance = 25 * step12;
  * rest does not go to and fro.
  */
 const endDistance = emitDistance - noise;
-/** Weight of a new sample in the moving average. */
+/** Weight of a new sample in the moving average, near it. */
 const newWeight = 1 / 4;
+/**
+ * Farther from the average than this is no noise but a hand: the average goes there at once, whatever the rate of the
+ * samples, so that a fader does not lag behind the hand.
+ */
+const nearDistance = 2 * emitDistance;
 
 /**
  * A move has ended when so many samples made no further report; then where it ended is reported. Otherwise noise would
  * do so at some later time, and a replica would change under a fader that nobody touches.
  */
 export const restSamples = 16;
-/** After so many samples a jump over the whole travel is reported to within `emitDistance`; the first report is the third. */
-export const followSamples = 20;
-/** After so many samples a jump to an end is reported as exactly 0 or 1. */
-export const endSamples = 25;
+/** After so many samples a jump over the whole travel is reported; to an end as exactly 0 or 1. */
+export const followSamples = 3;
 
 /** The median of the last five samples: up to two of them may be anything. */
 export class Median5 {
@@ -75,7 +78,9 @@ export class FaderChain {
     if (!Number.isFinite(sample)) return null;
     const median = this.#median.push(limit(sample));
     if (median === null) return null;
-    this.#average = this.#average === null ? median : this.#average + (median - this.#average) * newWeight;
+    const away = this.#average === null ? Number.POSITIVE_INFINITY : median - this.#average;
+    this.#average =
+      this.#average === null || Math.abs(away) > nearDistance ? median : this.#average + away * newWeight;
     const position = this.#atEnd(limit((this.#average - this.#low) / this.#span));
     if (!this.#isNews(position)) return null;
     this.#reported = position;

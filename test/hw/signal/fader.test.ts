@@ -1,12 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import {
-  emitDistance,
-  endSamples,
-  FaderChain,
-  followSamples,
-  Median5,
-} from '../../../daemon/hw/signal/fader.ts';
+import { emitDistance, FaderChain, followSamples, Median5 } from '../../../daemon/hw/signal/fader.ts';
 import { quantise, travelOf } from '../../../daemon/surface/scale.ts';
 import { gaussian, type Reading, random, sample, uniform } from './noise.ts';
 
@@ -184,14 +178,15 @@ t.test('a real move is followed at the third sample and is there after a known n
     fc.property(position, position, (from, to) => {
       const chain = new FaderChain(null);
       const start = feed(chain, 60, () => from).at(-1) ?? Number.NaN;
-      const found = times(endSamples, () => chain.push(to));
+      const found = times(followSamples, () => chain.push(to));
       if (found[0] !== null || found[1] !== null) throw new Error('too early');
       if (Math.abs(from - to) > 4 * emitDistance && found[2] === null) throw new Error('too late');
       const at = (count: number): number =>
         found.slice(0, count).findLast((value) => value !== null) ?? start;
       if (Math.abs(at(followSamples) - to) > 2 * emitDistance)
         throw new Error(`${at(followSamples)} for ${to}`);
-      if ((to === 0 || to === 1) && at(endSamples) !== to) throw new Error(`${at(endSamples)} for ${to}`);
+      if ((to === 0 || to === 1) && at(followSamples) !== to)
+        throw new Error(`${at(followSamples)} for ${to}`);
     }),
     {
       numRuns: 1000,
