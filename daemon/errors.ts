@@ -216,6 +216,12 @@ export const errorTable = {
     remedy:
       'Look at the byte and the field that the message names; a log that grows on a running system is complete again after a restart.',
   },
+  E_ATTEST_CERTIFICATE: {
+    class: 'refused',
+    title: 'A certificate of an endorsement key cannot be read',
+    remedy:
+      'Look at the field that the message names; where the TPM came with a damaged certificate, pin the hash of its key instead.',
+  },
   // registry
   E_REGISTRY: {
     class: 'usage',
