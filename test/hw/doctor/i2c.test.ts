@@ -247,7 +247,8 @@ t.test('without a config buses of displays and mainboards are not asked', async 
   // As they are called on a Pi 4 and a Pi 5; Debian's kernel counts them from 0.
   const nodes = ['brcm,bcm2711-hdmi-i2c', 'brcm,brcmstb-i2c', 'brcm,bcm2712-hdmi-i2c\0brcm,brcmstb-i2c'];
   for (const bus of [0, 1, 4, 20, 21])
-    for (const node of nodes) t.match(await lookAt(bus, 'i2c', node), foreign, `${bus} ${node}`);
+    for (const node of nodes)
+      t.match(await lookAt(bus, 'i2c', node), foreign, `${bus} ${node.replaceAll('\0', ' ')}`);
   const names = [
     ...['Broadcom STB : ', 'fef04500.i2c', 'fef09500.i2c', '107d508200.i2c', '107d508280.i2c'],
     ...['SMBus I801 adapter at efa0', 'i915 gmbus dpb', 'NVIDIA i2c adapter 1'],
