@@ -10,7 +10,7 @@ import { isSignedBy } from './signature.ts';
 
 /** Certificates in a path, leaf and root counted. */
 const mostInPath = 6;
-/** Signatures that are checked for one leaf: some 10 ms on a Pi with RSA keys of the usual sizes. */
+/** Signatures that are checked for one leaf, so that what a surface sends cannot cost a gateway more. */
 const mostSignatures = 32;
 
 /** A path as far as it was found. */

@@ -44,7 +44,7 @@ export function readSignatureScheme(element: Element): SignatureScheme {
   if (id === pss) return readPss(reader, field);
   const known = plain[id];
   if (known === undefined) return { kind: 'refused', what: broken[id] ?? `algorithm ${id}` };
-  // Section 2.1 of RFC 8017's annex wants NULL, and some leave it out.
+  // RFC 4055 section 5 has NULL for RSA, and missing is accepted too; RFC 5758 wants nothing for ECDSA.
   reader.optional(tag.null, field);
   reader.end();
   return { kind: known.keyType, hash: known.hash };

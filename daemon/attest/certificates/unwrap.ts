@@ -7,7 +7,7 @@ const mostChainBytes = 64 * 1024;
 /** Longest chain that is split; no path is longer than six. */
 const mostChainCertificates = 8;
 
-/** TCG_PCCLIENT_STORED_CERT of the TPM 1.2 days, which some vendors still write; a u16 with the length follows. */
+/** What some indices begin with, as in the days of TPM 1.2; a u16 with the length follows. */
 const storedHeader = Buffer.from([0x10, 0x01, 0x00]);
 
 /**

@@ -46,7 +46,7 @@ export async function make(recipe: Recipe): Promise<Signer> {
       signingKey,
       signingAlgorithm: isEcdsa
         ? { name: 'ECDSA', hash: recipe.hash ?? 'SHA-256' }
-        : { ...signingKey.algorithm, hash: 'SHA-256' },
+        : { ...signingKey.algorithm, hash: 'SHA-256', saltLength: 32 },
       extensions: [...recipe.extensions],
     },
     webcrypto,

@@ -1,12 +1,11 @@
-import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { readCertificate } from '../../../daemon/attest/certificates/certificate.ts';
-import { type EkVerdict, judgeEkCertificate } from '../../../daemon/attest/certificates/ek-verdict.ts';
-import { ekPublicSha256, ekSpkiSha256 } from '../../../daemon/attest/certificates/public-key.ts';
-import type { EkPolicy } from '../../../daemon/attest/certificates/rules.ts';
-import { algorithm, curve } from '../../../daemon/attest/tpm2/index.ts';
+import { judgeEkCertificate } from '../../../daemon/attest/certificates/ek-verdict.ts';
+import { ekSpkiSha256 } from '../../../daemon/attest/certificates/public-key.ts';
 import * as x509 from '../../../daemon/attest/x509.ts';
+import { codes, judge, middle, refuses, root, strict } from './judging.ts';
 import {
   authority,
   ca,
@@ -22,40 +21,8 @@ import {
   usage,
 } from './making.ts';
 
-const strict: EkPolicy = { mayLeafBeExpired: false, mayRootBeIntermediate: false };
 const day = 24 * 60 * 60 * 1000;
 const { keyCertSign, keyAgreement, keyEncipherment, digitalSignature } = x509.KeyUsageFlags;
-
-const root = await authority({ subject: 'CN=Root', signer: null });
-const middle = await authority({ subject: 'CN=Middle, O=Vendor', signer: root });
-
-const judge = (
-  leaf: Signer | Uint8Array,
-  {
-    chain = [middle],
-    roots = [root],
-    policy = strict,
-    at = now,
-  }: {
-    chain?: readonly Signer[];
-    roots?: readonly Signer[];
-    policy?: EkPolicy;
-    at?: number;
-  } = {},
-): EkVerdict =>
-  judgeEkCertificate({
-    certificate: leaf instanceof Uint8Array ? leaf : der(leaf),
-    intermediates: chain.map(der),
-    roots: roots.map((one) => readCertificate(der(one))),
-    now: at,
-    policy,
-  });
-
-const codes = ({ problems }: EkVerdict) => problems.map(({ code }) => code);
-const refuses = (t: Test, verdict: EkVerdict, ...expected: string[]) => {
-  t.equal(verdict.isTrusted, false);
-  t.strictSame(codes(verdict), expected);
-};
 
 t.test('a good chain', async (t) => {
   const leaf = await endorsement({ signer: middle });
@@ -215,6 +182,11 @@ t.test('search', async (t) => {
   const b = await authority({ subject: 'CN=B', keys: middle.keys, signer: a });
   refuses(t, judge(await endorsement({ signer: a }), { chain: [a, b] }), 'loop');
 
+  const again = await authority({ subject: 'CN=A', keys: a.keys, signer: b });
+  const twice = judge(await endorsement({ signer: a }), { chain: [a, b, again] });
+  refuses(t, twice, 'loop');
+  t.equal(twice.path.length, 3, 'the same name and key do not stand twice in a path');
+
   const long: Signer[] = [];
   for (let i = 0; i < 5; i++)
     long.push(await authority({ subject: `CN=Level ${i}`, signer: long.at(-1) ?? root }));
@@ -248,62 +220,4 @@ t.test('many certificates of one name cost no more than 32 signatures', async (t
   const verdict = await by(32);
   t.equal(verdict.isTrusted, false);
   t.strictSame(codes(verdict).slice(31), ['signature', 'too-many-certificates']);
-});
-
-t.test('RSA keys, their odd names, and pins', async (t) => {
-  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  const spki = publicKey.export({ type: 'spki', format: 'der' });
-  const oaep = Buffer.from(spki);
-  oaep[oaep.indexOf(Buffer.from('2a864886f70d010101', 'hex')) + 8] = 7;
-  const extensions = [usage(keyEncipherment), purpose(ekPurpose), tpmName()];
-  const leaf = await endorsement({ signer: middle, publicKey: new x509.PublicKey(oaep), extensions });
-  const verdict = judge(leaf);
-  t.strictSame(verdict.problems, []);
-  t.equal(verdict.ekSpkiSha256, ekSpkiSha256(spki), 'RSAES-OAEP in the certificate');
-  const common = {
-    nameAlg: algorithm.sha256,
-    attributes: new Set<never>(),
-    authPolicy: Buffer.alloc(0),
-  };
-  const { n = '' } = publicKey.export({ format: 'jwk' });
-  const area = {
-    ...common,
-    type: algorithm.rsa,
-    symmetric: null,
-    scheme: null,
-    keyBits: 2048,
-    exponent: 0,
-    modulus: Buffer.from(n, 'base64url'),
-  };
-  t.equal(ekPublicSha256(area), verdict.ekSpkiSha256, 'the TPM says the same');
-
-  const ecc = await endorsement({ signer: middle });
-  const jwk = new X509Certificate(der(ecc)).publicKey.export({ format: 'jwk' });
-  const [x, y] = [jwk.x, jwk.y].map((value) => Buffer.from(String(value), 'base64url'));
-  const point = {
-    ...common,
-    type: algorithm.ecc,
-    symmetric: null,
-    scheme: null,
-    kdf: null,
-    curve: curve.p256,
-    x: x ?? Buffer.alloc(0),
-    y: y ?? Buffer.alloc(0),
-  };
-  t.equal(ekPublicSha256(point), judge(ecc).ekSpkiSha256);
-
-  const small = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({
-    type: 'spki',
-    format: 'der',
-  });
-  refuses(
-    t,
-    judge(await endorsement({ signer: middle, publicKey: new x509.PublicKey(small), extensions })),
-    'key-refused',
-  );
-  const koblitz = generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey.export({
-    type: 'spki',
-    format: 'der',
-  });
-  t.throws(() => ekSpkiSha256(koblitz), { code: 'E_ATTEST_CERTIFICATE', message: /curve 1\.3\.132\.0\.10/ });
 });

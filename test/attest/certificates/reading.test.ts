@@ -51,6 +51,7 @@ t.test('certificates in NV memory', async (t) => {
     'cut short': [leaf.subarray(0, -1)],
     'no certificate': [Buffer.from('hello')],
     'half a header': [header(0).subarray(0, 4)],
+    'more behind a header': [header(leaf.length), leaf, Buffer.from([1])],
     'a header that lies': [header(leaf.length + 1), leaf],
     'a header for less': [header(leaf.length - 1), leaf],
     'too much': [leaf, Buffer.alloc(16 * 1024)],
