@@ -104,7 +104,12 @@ class SenseHatSession implements PartSession {
     let keys = await this.#readKeysOnce();
     for (let look = 1; keys !== this.#keys; look++) {
       const again = await this.#readKeysOnce();
-      if (again === keys) break;
+      if (again === keys) {
+        // Garbage can be the same twice, but hardly says who it is as well.
+        if (!(await isThere(this.#device)))
+          throw new SurfacedError('E_HW_PART', 'what answers at 0x46 no longer says that it is a Sense HAT');
+        break;
+      }
       if (look === maxLooks)
         throw new SurfacedError('E_HW_PART', 'the keys of the Sense HAT differ at every look');
       keys = again;
