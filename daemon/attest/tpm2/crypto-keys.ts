@@ -10,7 +10,7 @@ import {
   randomBytes,
 } from 'node:crypto';
 import { algorithm, curve, type HashName, hashOf } from './algorithms.ts';
-import { buffer, encode, struct } from './codec.ts';
+import { buffer, encode, struct, u32 } from './codec.ts';
 import { kdfe } from './kdf.ts';
 import type { EccPublic, Public, RsaPublic } from './structures/public.ts';
 import { TpmFormatError } from './wire.ts';
@@ -42,8 +42,7 @@ function padded(value: Uint8Array, bytes: number): Buffer {
 }
 
 function exponentBytes({ exponent }: RsaPublic): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(exponent === 0 ? 65_537 : exponent);
+  const bytes = encode(u32, exponent === 0 ? 65_537 : exponent);
   return bytes.subarray(bytes.findIndex((byte) => byte !== 0));
 }
 

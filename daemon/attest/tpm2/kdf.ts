@@ -1,6 +1,7 @@
 /** Key derivation of TPM 2.0 Part 1, sections 11.4.10.2 (KDFa) and 11.4.10.3 (KDFe). */
 import { createHash, createHmac } from 'node:crypto';
 import { hashOf } from './algorithms.ts';
+import { encode, u32 } from './codec.ts';
 
 /** `label` without its terminating zero, which both functions add. */
 interface Derivation {
@@ -10,17 +11,11 @@ interface Derivation {
   readonly bits: number;
 }
 
-function counter(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
 /** As many blocks as give the bits; when they are no multiple of 8, the unused ones of the first byte are cleared. */
 function blocks({ hash, bits }: Derivation, block: (index: Buffer) => Buffer): Buffer {
   const length = Math.ceil(bits / 8);
   const count = Math.ceil(length / hashOf(hash).size);
-  const key = Buffer.concat(Array.from({ length: count }, (_, index) => block(counter(index + 1))));
+  const key = Buffer.concat(Array.from({ length: count }, (_, index) => block(encode(u32, index + 1))));
   if (bits % 8 !== 0) key[0] = (key[0] ?? 0) & ((1 << (bits % 8)) - 1);
   return key.subarray(0, length);
 }
@@ -40,7 +35,7 @@ export function kdfa(
       .update(`${label}\0`)
       .update(contextU)
       .update(contextV)
-      .update(counter(bits))
+      .update(encode(u32, bits))
       .digest(),
   );
 }

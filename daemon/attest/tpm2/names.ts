@@ -1,13 +1,11 @@
 /** Names: what a handle stands for, as authorizations cover it (TPM 2.0 Part 1, section 16). */
 import { digest } from './algorithms.ts';
-import { encode } from './codec.ts';
+import { encode, u16, u32 } from './codec.ts';
 import { type NvPublic, nvPublic } from './structures/nv.ts';
 import { encodePublic, type Public } from './structures/public.ts';
 
 function withAlgorithm(hash: number, bytes: Uint8Array): Buffer {
-  const id = Buffer.alloc(2);
-  id.writeUInt16BE(hash);
-  return Buffer.concat([id, digest(hash, bytes)]);
+  return Buffer.concat([encode(u16, hash), digest(hash, bytes)]);
 }
 
 /**
@@ -20,11 +18,7 @@ export const nameOfPublic = (area: Public): Buffer => withAlgorithm(area.nameAlg
 export const nameOfNv = (area: NvPublic): Buffer => withAlgorithm(area.nameAlg, encode(nvPublic, area));
 
 /** The Name of a PCR, a hierarchy or a session: its handle. */
-export function nameOfHandle(handle: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(handle);
-  return bytes;
-}
+export const nameOfHandle = (handle: number): Buffer => encode(u32, handle);
 
 /**
  * The Qualified Name of an object: its Name under that of its parent, up to the hierarchy (Part 1, section 26.5).

@@ -3,7 +3,7 @@
  * Part 3, section 23). The same list gives the digest that goes into an object, and satisfies it in a session.
  */
 import { digest as digestOf, hashOf } from './algorithms.ts';
-import { encode } from './codec.ts';
+import { encode, u16, u32 } from './codec.ts';
 import { verifySignature } from './commands/attestation.ts';
 import { flushContext } from './commands/objects.ts';
 import {
@@ -58,42 +58,30 @@ export type PolicyStep =
       readonly approval: { readonly policy: Uint8Array; readonly signature: Signature } | null;
     };
 
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
-function u16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16BE(value);
-  return bytes;
-}
-
 /** The digest after one more step. */
 function extended(hash: number, before: Uint8Array, step: PolicyStep): Buffer {
   const extend = (...parts: readonly Uint8Array[]) => digestOf(hash, before, ...parts);
   const zero = Buffer.alloc(hashOf(hash).size);
   switch (step.kind) {
     case 'pcr':
-      return extend(u32(policyPcr.code), encode(pcrSelections, step.pcrs), step.digest);
+      return extend(encode(u32, policyPcr.code), encode(pcrSelections, step.pcrs), step.digest);
     case 'secret':
       // The second hash is over policyRef, which is empty here.
-      return digestOf(hash, extend(u32(policySecret.code), step.entity.name));
+      return digestOf(hash, extend(encode(u32, policySecret.code), step.entity.name));
     case 'authValue':
-      return extend(u32(policyAuthValue.code));
+      return extend(encode(u32, policyAuthValue.code));
     case 'commandCode':
-      return extend(u32(policyCommandCode.code), u32(step.code));
+      return extend(encode(u32, policyCommandCode.code), encode(u32, step.code));
     case 'nv': {
-      const args = digestOf(hash, step.operand, u16(step.offset), u16(step.operation));
-      return extend(u32(policyNv.code), args, step.index.name);
+      const args = digestOf(hash, step.operand, encode(u16, step.offset), encode(u16, step.operation));
+      return extend(encode(u32, policyNv.code), args, step.index.name);
     }
     case 'or':
-      return digestOf(hash, zero, u32(policyOr.code), ...step.digests);
+      return digestOf(hash, zero, encode(u32, policyOr.code), ...step.digests);
     case 'authorize':
       return digestOf(
         hash,
-        digestOf(hash, zero, u32(policyAuthorize.code), nameOfPublic(step.key)),
+        digestOf(hash, zero, encode(u32, policyAuthorize.code), nameOfPublic(step.key)),
         step.policyRef,
       );
   }

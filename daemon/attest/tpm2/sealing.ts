@@ -1,11 +1,11 @@
 /** Secrets that only this TPM gives back, and only when a policy holds (TPM 2.0 Part 1, section 26.1; Part 3, section 12.7). */
 
-import { decode, encode, sized, struct } from './codec.ts';
+import { decode, encode, struct } from './codec.ts';
 import { create, unseal } from './commands/objects.ts';
 import { loadObject } from './keys.ts';
 import type { Entity, Session } from './session.ts';
 import { opaqueBuffer } from './structures/common.ts';
-import { type Public, publicArea } from './structures/public.ts';
+import { type Public, publicBuffer } from './structures/public.ts';
 import { sealed as sealedTemplate } from './templates.ts';
 import type { Scope } from './tpm.ts';
 
@@ -15,7 +15,7 @@ export interface SealedData {
   readonly publicArea: Public;
 }
 
-const sealedData = struct({ privateArea: opaqueBuffer, publicArea: sized('TPM2B_PUBLIC', publicArea) });
+const sealedData = struct({ privateArea: opaqueBuffer, publicArea: publicBuffer });
 
 /** TPM2B_PRIVATE and TPM2B_PUBLIC, one after the other, as tools of others keep them too. */
 export const encodeSealed = (data: SealedData): Buffer => encode(sealedData, data);

@@ -2,7 +2,7 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { digest, hashOf } from './algorithms.ts';
 import { type Attributes, type SessionAttribute, sessionAttributes } from './attributes.ts';
-import { encode } from './codec.ts';
+import { encode, u32 } from './codec.ts';
 import { kdfa } from './kdf.ts';
 
 /** The answer was not made by the TPM that the session was started with, or somebody changed it on its way. */
@@ -203,20 +203,14 @@ function isSame(bound: Entity, entity: Entity): boolean {
   return Buffer.compare(bound.name, entity.name) === 0 && Buffer.compare(...authValues) === 0;
 }
 
-function number(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
 /** cpHash: the command as sent, i.e. with its first parameter encrypted (Part 1, section 16.7). */
 export const commandHash = (
   hash: number,
   code: number,
   names: readonly Uint8Array[],
   parameters: Uint8Array,
-): Buffer => digest(hash, number(code), ...names, parameters);
+): Buffer => digest(hash, encode(u32, code), ...names, parameters);
 
 /** rpHash: the response as received; only successful ones have sessions (Part 1, section 16.8). */
 export const responseHash = (hash: number, code: number, parameters: Uint8Array): Buffer =>
-  digest(hash, number(0), number(code), parameters);
+  digest(hash, encode(u32, 0), encode(u32, code), parameters);

@@ -1,5 +1,5 @@
 /** What is said of an object when it is made (TPM 2.0 Part 2, sections 11.1.15 and 15.1). */
-import { type Codec, sized, struct, u8, u16 } from '../codec.ts';
+import { sized, struct, u8, u16, type ValueOf } from '../codec.ts';
 import { dataBuffer, digestBuffer, nameBuffer, sensitiveData } from './common.ts';
 import { pcrSelections } from './pcr.ts';
 
@@ -21,4 +21,4 @@ export const creationData = struct({
 });
 
 /** TPMS_CREATION_DATA. */
-export type CreationData = typeof creationData extends Codec<infer Value> ? Value : never;
+export type CreationData = ValueOf<typeof creationData>;

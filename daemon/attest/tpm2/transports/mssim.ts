@@ -1,4 +1,5 @@
 /** The TPM 2.0 reference simulator's protocol over TCP (TpmTcpProtocol.h of the reference code), which swtpm speaks too. */
+import { encode, u32 } from '../codec.ts';
 import { headerBytes, mostMessageBytes, TpmTransportError, type Transport } from '../transport.ts';
 import { nameOf, Stream, type StreamAddress } from './stream.ts';
 
@@ -19,12 +20,6 @@ function replyLength(received: Buffer): number | null {
   return 4 + size + acknowledgeBytes;
 }
 
-function word(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
 /** At locality 0. Connects when the first command comes, and anew after each failure. */
 export function mssim(address: StreamAddress): Transport {
   const stream = new Stream(address);
@@ -32,7 +27,12 @@ export function mssim(address: StreamAddress): Transport {
     name: `mssim ${nameOf(address)}`,
     hasResourceManager: false,
     async exchange(command, mostMs) {
-      const frame = Buffer.concat([word(sendCommand), Buffer.from([0]), word(command.length), command]);
+      const frame = Buffer.concat([
+        encode(u32, sendCommand),
+        Buffer.from([0]),
+        encode(u32, command.length),
+        command,
+      ]);
       const reply = await stream.request(frame, replyLength, mostMs);
       if (reply.readUInt32BE(reply.length - acknowledgeBytes) !== 0) {
         stream.close();
@@ -52,7 +52,7 @@ export async function powerOn(address: StreamAddress): Promise<void> {
   const stream = new Stream(address);
   try {
     for (const signal of [platformSignal.powerOn, platformSignal.nvOn]) {
-      const reply = await stream.request(word(signal), () => acknowledgeBytes, platformMs);
+      const reply = await stream.request(encode(u32, signal), () => acknowledgeBytes, platformMs);
       if (reply.readUInt32BE(0) !== 0)
         throw new TpmTransportError(`${nameOf(address)}: the simulator refused signal ${signal}`);
     }
