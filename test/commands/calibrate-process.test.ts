@@ -5,35 +5,24 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { runCalibrate } from '../../daemon/commands/calibrate.ts';
 import { silentLog } from '../../daemon/log.ts';
-import { adapterMissing, ensureAdapter } from '../../hil/rig/adapters/build.mjs';
+import { ensureAdapter } from '../../hil/rig/adapters/build.mjs';
 import { Ads1115Model } from '../../hil/sim/chips/ads1115.ts';
 import { SimBus } from '../../hil/sim/chips/bus.ts';
 import { ChipServer } from '../../hil/sim/chips/server.ts';
+import { shimMissing } from '../hil/rig/shim.ts';
 
 const main = fileURLToPath(new URL('../../daemon/main.ts', import.meta.url));
 const head = 'apiVersion: surfaced.dev/v1alpha1\nkind: Device\n';
 const channels = '[{ channel: 0, name: fader1 }, { channel: 1, name: fader2 }]';
 const parts = `${head}panel: { preset: parts, parts: [{ part: ads1115, channels: ${channels} }] }\n`;
 
-/** Why this cannot run here, or false. */
-function skipReason(): string | false {
-  const missing = adapterMissing('i2c-shim.so');
-  if (missing !== null) return missing;
-  try {
-    createRequire(import.meta.url).resolve('i2c-bus');
-    return false;
-  } catch {
-    return 'the optional package i2c-bus is not installed';
-  }
-}
-const skip = skipReason();
+const skip = shimMissing();
 /** Two faders, each with a write, a look at whether it is converted, and the result. */
 const transfersAPoll = 6;
 

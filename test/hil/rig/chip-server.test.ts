@@ -1,30 +1,19 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { adapterMissing, ensureAdapter } from '../../../hil/rig/adapters/build.mjs';
+import { ensureAdapter } from '../../../hil/rig/adapters/build.mjs';
 import { SimBus } from '../../../hil/sim/chips/bus.ts';
 import { Mcp23017Model } from '../../../hil/sim/chips/mcp23017.ts';
 import { ChipServer } from '../../../hil/sim/chips/server.ts';
+import { shimMissing } from './shim.ts';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 
-function skipReason(): string | false {
-  const missing = adapterMissing('i2c-shim.so');
-  if (missing !== null) return missing;
-  try {
-    createRequire(import.meta.url).resolve('i2c-bus');
-    return false;
-  } catch {
-    return 'the optional package i2c-bus is not installed';
-  }
-}
-
-t.test('the adapter and the server of the chip models speak the same', { skip: skipReason() }, async (t) => {
+t.test('the adapter and the server of the chip models speak the same', { skip: shimMissing() }, async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'surfaced-server-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
   const socket = path.join(folder, 'chips');

@@ -1,7 +1,6 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -9,24 +8,14 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { adapterMissing, ensureAdapter } from '../../../hil/rig/adapters/build.mjs';
+import { ensureAdapter } from '../../../hil/rig/adapters/build.mjs';
+import { shimMissing } from './shim.ts';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const server = path.resolve(here, '../../../hil/rig/guest/register-chips.ts');
 type Call = readonly [name: string, ...rest: readonly unknown[]];
 
-/** Why this cannot run here, or false. */
-function skipReason(): string | false {
-  const missing = adapterMissing('i2c-shim.so');
-  if (missing !== null) return missing;
-  try {
-    createRequire(import.meta.url).resolve('i2c-bus');
-    return false;
-  } catch {
-    return 'the optional package i2c-bus is not installed';
-  }
-}
-const skip = skipReason();
+const skip = shimMissing();
 const toolSkip = skip || (spawnSync('i2ctransfer', ['-V']).error ? 'i2c-tools is not installed' : false);
 
 /** A chip server in a process of its own; the calls are synchronous and would wait for themselves. */
