@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import path from 'node:path';
-import type { Authority } from '../daemon/attest/ca.ts';
+import type { Authority } from '../daemon/attest/authority/ca.ts';
 import { clientCertificate, type KeyPair, openAuthority, site } from './certificates.ts';
 import type { PublishersOptions } from './parts/publishers.ts';
 import { cpuSeconds, endProcess, Part, sharedNow, startProgram } from './processes.ts';

@@ -1,7 +1,7 @@
 /** Server and client certificates of a gateway's own CA, for a broker without a gateway. */
 import { webcrypto } from 'node:crypto';
-import { type Authority, loadAuthority } from '../daemon/attest/ca.ts';
-import * as x509 from '../daemon/attest/x509.ts';
+import { type Authority, loadAuthority } from '../daemon/attest/authority/ca.ts';
+import * as x509 from '../daemon/attest/authority/x509.ts';
 import { systemClock } from '../daemon/clock.ts';
 
 export const site = 'bench';

@@ -1,5 +1,5 @@
 /** What a link costs while nobody touches anything, beside a bare MQTT client on the same gateway. */
-import { createTokenCredentials } from '../daemon/attest/enrol-client.ts';
+import { createTokenCredentials } from '../daemon/attest/enrol/client.ts';
 import type { Credentials } from '../daemon/attest/types.ts';
 import { systemClock } from '../daemon/clock.ts';
 import { silentLog } from '../daemon/log.ts';

@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { openTokens } from '../daemon/attest/tokens.ts';
+import { openTokens } from '../daemon/attest/enrol/tokens.ts';
 import { rbacFor } from '../daemon/bridge/kube/rbac.ts';
 import { systemClock } from '../daemon/clock.ts';
 import { parseConfig } from '../daemon/config/load.ts';

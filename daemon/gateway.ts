@@ -1,9 +1,9 @@
 /** The gateway: CA, registry, broker, enrolment and relay wired together; one process. */
 import path from 'node:path';
-import { loadAuthority } from './attest/ca.ts';
-import { startEnrolServer } from './attest/enrol-server.ts';
-import { makeServerCertificate } from './attest/server-certificate.ts';
-import { openTokens, type Tokens } from './attest/tokens.ts';
+import { loadAuthority } from './attest/authority/ca.ts';
+import { makeServerCertificate } from './attest/authority/server-certificate.ts';
+import { startEnrolServer } from './attest/enrol/server.ts';
+import { openTokens, type Tokens } from './attest/enrol/tokens.ts';
 import type { Trust } from './attest/types.ts';
 import { startBroker } from './bridge/broker/broker.ts';
 import { fieldManager, startRelay } from './bridge/gateway/relay.ts';

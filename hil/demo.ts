@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { parse, stringify } from 'yaml';
-import { createTokenCredentials } from '../daemon/attest/enrol-client.ts';
+import { createTokenCredentials } from '../daemon/attest/enrol/client.ts';
 import { rbacFor } from '../daemon/bridge/kube/rbac.ts';
 import { systemClock } from '../daemon/clock.ts';
 import { surfaceOptions } from '../daemon/commands/device.ts';

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
-import { createTokenCredentials } from '../daemon/attest/enrol-client.ts';
+import { createTokenCredentials } from '../daemon/attest/enrol/client.ts';
 import { systemClock } from '../daemon/clock.ts';
 import { parseConfig } from '../daemon/config/load.ts';
 import { type Gateway, startGateway } from '../daemon/gateway.ts';

@@ -1,6 +1,6 @@
 /** `surfaced device`: a device from its config file. */
 import { readFile } from 'node:fs/promises';
-import { createTokenCredentials } from '../attest/enrol-client.ts';
+import { createTokenCredentials } from '../attest/enrol/client.ts';
 import { systemClock } from '../clock.ts';
 import type { DeviceConfig } from '../config/schema.ts';
 import { type Device, startDevice } from '../device.ts';

@@ -1,6 +1,6 @@
 /** `surfaced doctor`, the config: what it says, and whether what it names beside the panel is there. */
 import { readFile } from 'node:fs/promises';
-import { readToken } from '../attest/token-proof.ts';
+import { readToken } from '../attest/enrol/token-proof.ts';
 import { readCalibration } from '../config/calibration.ts';
 import { loadConfig } from '../config/load.ts';
 import type { PanelConfig } from '../config/panel.ts';

@@ -2,7 +2,7 @@
 import { lookup } from 'node:dns/promises';
 import { connect, isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { addressOf, fetchPinnedCa, type GatewayAddress } from '../attest/pinned-gateway.ts';
+import { addressOf, fetchPinnedCa, type GatewayAddress } from '../attest/enrol/pinned-gateway.ts';
 import type { DeviceConfig } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
 import { type Check, checksOf, type Look, messageOf } from '../hw/doctor/report.ts';

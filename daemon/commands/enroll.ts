@@ -2,8 +2,8 @@
 import { isIP } from 'node:net';
 import path from 'node:path';
 import { stringify } from 'yaml';
-import { loadAuthority } from '../attest/ca.ts';
-import { openTokens } from '../attest/tokens.ts';
+import { loadAuthority } from '../attest/authority/ca.ts';
+import { openTokens } from '../attest/enrol/tokens.ts';
 import { openFolderRegistry } from '../bridge/registry/folder.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { loadConfig, parseConfig } from '../config/load.ts';

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, chown, readdir, realpath, rename, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseAllDocuments, stringify } from 'yaml';
-import { openTokens, type TokenInfo } from '../attest/tokens.ts';
+import { openTokens, type TokenInfo } from '../attest/enrol/tokens.ts';
 import { checkSurface } from '../bridge/registry/check.ts';
 import { openFolderRegistry } from '../bridge/registry/folder.ts';
 import { systemClock } from '../clock.ts';

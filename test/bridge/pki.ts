@@ -1,7 +1,7 @@
 /** A certificate authority for tests: one CA, server and client certificates with a SAN URI. */
 import { randomBytes, webcrypto } from 'node:crypto';
+import * as x509 from '../../daemon/attest/authority/x509.ts';
 import type { CredentialSource, Credentials, Identity } from '../../daemon/attest/types.ts';
-import * as x509 from '../../daemon/attest/x509.ts';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoProvider.set>[0]);

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { json } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { parse, stringify } from 'yaml';
-import { openTokens } from '../../../daemon/attest/tokens.ts';
+import { openTokens } from '../../../daemon/attest/enrol/tokens.ts';
 import { rbacFor } from '../../../daemon/bridge/kube/rbac.ts';
 import { systemClock } from '../../../daemon/clock.ts';
 import { parseConfig } from '../../../daemon/config/load.ts';

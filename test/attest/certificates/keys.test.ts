@@ -1,9 +1,9 @@
 import { generateKeyPairSync, webcrypto, X509Certificate } from 'node:crypto';
 import t from 'tap';
+import * as x509 from '../../../daemon/attest/authority/x509.ts';
 import { ekPublicSha256, ekSpkiSha256 } from '../../../daemon/attest/certificates/public-key.ts';
 import { readSignatureScheme } from '../../../daemon/attest/certificates/signature.ts';
 import { algorithm, curve } from '../../../daemon/attest/tpm2/index.ts';
-import * as x509 from '../../../daemon/attest/x509.ts';
 import { judge, middle, refuses } from './judging.ts';
 import { authority, der, ekPurpose, endorsement, purpose, tpmName, usage } from './making.ts';
 

@@ -1,6 +1,6 @@
 /** Certificates made by the tests, with one thing wrong at a time. */
 import { webcrypto } from 'node:crypto';
-import * as x509 from '../../../daemon/attest/x509.ts';
+import * as x509 from '../../../daemon/attest/authority/x509.ts';
 
 const ecdsa = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 const day = 24 * 60 * 60 * 1000;

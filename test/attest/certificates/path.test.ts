@@ -1,10 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import t from 'tap';
+import * as x509 from '../../../daemon/attest/authority/x509.ts';
 import { readCertificate } from '../../../daemon/attest/certificates/certificate.ts';
 import { judgeEkCertificate } from '../../../daemon/attest/certificates/ek-verdict.ts';
 import { ekSpkiSha256 } from '../../../daemon/attest/certificates/public-key.ts';
-import * as x509 from '../../../daemon/attest/x509.ts';
 import { codes, judge, middle, refuses, root, strict } from './judging.ts';
 import {
   authority,

@@ -1,7 +1,7 @@
 import t from 'tap';
-import { loadAuthority, type ServerCertificate } from '../../daemon/attest/ca.ts';
-import { makeServerCertificate } from '../../daemon/attest/server-certificate.ts';
-import { silentLog } from '../../daemon/log.ts';
+import { loadAuthority, type ServerCertificate } from '../../../daemon/attest/authority/ca.ts';
+import { makeServerCertificate } from '../../../daemon/attest/authority/server-certificate.ts';
+import { silentLog } from '../../../daemon/log.ts';
 
 const dayMs = 86_400_000;
 

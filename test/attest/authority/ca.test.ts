@@ -3,9 +3,9 @@ import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
-import { loadAuthority } from '../../daemon/attest/ca.ts';
-import * as x509 from '../../daemon/attest/x509.ts';
-import { generateKeys, testClock } from './rig.ts';
+import { loadAuthority } from '../../../daemon/attest/authority/ca.ts';
+import * as x509 from '../../../daemon/attest/authority/x509.ts';
+import { generateKeys, testClock } from '../enrol/rig.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');
 const p256 = { name: 'ECDSA', namedCurve: 'P-256' };

@@ -9,7 +9,7 @@
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { checkServerIdentity, connect, type TLSSocket } from 'node:tls';
-import { SurfacedError } from '../errors.ts';
+import { SurfacedError } from '../../errors.ts';
 import { keyHash } from './token-proof.ts';
 
 const serverAuth = '1.3.6.1.5.5.7.3.1';

@@ -3,14 +3,14 @@
  * certificate itself long before it runs out. When it has run out, only a token helps.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import type { Clock } from '../clock.ts';
-import type { DeviceConfig } from '../config/schema.ts';
-import { SurfacedError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import { createKey, exchange, type KeyWithRequest, type Proof } from './enrol-exchange.ts';
-import type { FinishAnswer } from './enrol-messages.ts';
+import type { Clock } from '../../clock.ts';
+import type { DeviceConfig } from '../../config/schema.ts';
+import { SurfacedError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import type { CredentialSource, Credentials } from '../types.ts';
+import { createKey, exchange, type KeyWithRequest, type Proof } from './exchange.ts';
+import type { FinishAnswer } from './messages.ts';
 import { addressOf, fetchPinnedCa } from './pinned-gateway.ts';
-import type { CredentialSource, Credentials } from './types.ts';
 
 const timeoutMs = 10_000;
 /** Renewal begins at this part of a certificate's life, give or take the jitter. */

@@ -3,14 +3,14 @@ import { randomBytes, webcrypto } from 'node:crypto';
 import { Agent, type AgentOptions, request } from 'node:https';
 import path from 'node:path';
 import type { Test } from 'tap';
-import { type Authority, loadAuthority } from '../../daemon/attest/ca.ts';
-import { startEnrolServer } from '../../daemon/attest/enrol-server.ts';
-import { openTokens, type Tokens } from '../../daemon/attest/tokens.ts';
-import { createMemoryRegistry, type MemoryRegistry } from '../../daemon/bridge/registry/memory.ts';
-import type { Clock } from '../../daemon/clock.ts';
-import { parseConfig } from '../../daemon/config/load.ts';
-import { apiVersion, type ControlSurface, type GatewayConfig } from '../../daemon/config/schema.ts';
-import { silentLog } from '../../daemon/log.ts';
+import { type Authority, loadAuthority } from '../../../daemon/attest/authority/ca.ts';
+import { startEnrolServer } from '../../../daemon/attest/enrol/server.ts';
+import { openTokens, type Tokens } from '../../../daemon/attest/enrol/tokens.ts';
+import { createMemoryRegistry, type MemoryRegistry } from '../../../daemon/bridge/registry/memory.ts';
+import type { Clock } from '../../../daemon/clock.ts';
+import { parseConfig } from '../../../daemon/config/load.ts';
+import { apiVersion, type ControlSurface, type GatewayConfig } from '../../../daemon/config/schema.ts';
+import { silentLog } from '../../../daemon/log.ts';
 
 export interface TestClock extends Clock {
   advance(milliseconds: number): void;

@@ -2,8 +2,8 @@ import { connect as connectPlain } from 'node:net';
 import { connect } from 'node:tls';
 import fc from 'fast-check';
 import t from 'tap';
-import { errorAnswer } from '../../daemon/attest/enrol-messages.ts';
-import { errorTable } from '../../daemon/errors.ts';
+import { errorAnswer } from '../../../daemon/attest/enrol/messages.ts';
+import { errorTable } from '../../../daemon/errors.ts';
 import { type Rig, rawClient, startRig, strangeHex } from './rig.ts';
 
 const runs = { numRuns: 120 };

@@ -1,5 +1,5 @@
 /** A bucket of permits for each name: full at first, refilled at a steady rate. */
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../clock.ts';
 
 export interface RateLimit {
   /** Takes a permit; false when there is none. */

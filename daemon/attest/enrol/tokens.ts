@@ -7,9 +7,9 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, rename, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import type { Clock } from '../clock.ts';
-import { SurfacedError } from '../errors.ts';
-import { makeStateFolder, stateError, syncFolder, writeStateFile } from './state-files.ts';
+import type { Clock } from '../../clock.ts';
+import { SurfacedError } from '../../errors.ts';
+import { makeStateFolder, stateError, syncFolder, writeStateFile } from '../state-files.ts';
 import { isSameProof, newToken, readToken, tokenProof } from './token-proof.ts';
 
 /** Spent and old tokens are remembered this long, so that their holder is told why they are refused. */

@@ -1,6 +1,6 @@
 /** The server certificate of one listener, for as long as it listens: made for a year, renewed in memory. */
-import type { Clock } from '../clock.ts';
-import type { Log } from '../log.ts';
+import type { Clock } from '../../clock.ts';
+import type { Log } from '../../log.ts';
 import type { Authority, ServerCertificate } from './ca.ts';
 
 /** Renewed when it has less than this left. */

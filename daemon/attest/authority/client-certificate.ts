@@ -1,5 +1,5 @@
 /** What the certificate of a surface says, written and read in one place. */
-import type { Identity, Trust } from './types.ts';
+import type { Identity, Trust } from '../types.ts';
 import * as x509 from './x509.ts';
 
 /** An identity with what its certificate was given for. */

@@ -6,11 +6,11 @@ import { createHash, randomBytes, webcrypto } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import path from 'node:path';
-import type { Clock } from '../clock.ts';
-import { SurfacedError } from '../errors.ts';
+import type { Clock } from '../../clock.ts';
+import { SurfacedError } from '../../errors.ts';
+import { makeStateFolder, stateError, writeStateFile } from '../state-files.ts';
+import type { Trust } from '../types.ts';
 import { type ClientIdentity, clientUri, readClientCertificate } from './client-certificate.ts';
-import { makeStateFolder, stateError, writeStateFile } from './state-files.ts';
-import type { Trust } from './types.ts';
 import * as x509 from './x509.ts';
 
 const keyAlgorithm = { name: 'ECDSA', namedCurve: 'P-256' } as const;

@@ -4,17 +4,11 @@ import { webcrypto } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { z } from 'zod';
-import { type ErrorCode, errorTable, SurfacedError } from '../errors.ts';
-import {
-  beginAnswer,
-  errorAnswer,
-  type FinishAnswer,
-  finishAnswer,
-  maxAnswerBytes,
-} from './enrol-messages.ts';
+import { type ErrorCode, errorTable, SurfacedError } from '../../errors.ts';
+import * as x509 from '../authority/x509.ts';
+import { beginAnswer, errorAnswer, type FinishAnswer, finishAnswer, maxAnswerBytes } from './messages.ts';
 import { type GatewayAddress, servernameOf } from './pinned-gateway.ts';
 import { keyHash, readToken, tokenProof } from './token-proof.ts';
-import * as x509 from './x509.ts';
 
 const keyAlgorithm = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 const signingAlgorithm = { name: 'ECDSA', hash: 'SHA-256' } as const;

@@ -3,8 +3,14 @@ import { once } from 'node:events';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
-import { isSameProof, keyHash, newToken, readToken, tokenProof } from '../../daemon/attest/token-proof.ts';
-import { openTokens, type Tokens } from '../../daemon/attest/tokens.ts';
+import {
+  isSameProof,
+  keyHash,
+  newToken,
+  readToken,
+  tokenProof,
+} from '../../../daemon/attest/enrol/token-proof.ts';
+import { openTokens, type Tokens } from '../../../daemon/attest/enrol/tokens.ts';
 import { testClock } from './rig.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');
@@ -60,7 +66,7 @@ t.test('a spent token stays spent through SIGKILL', async (t) => {
   const { token } = await tokens.create({ surface: 'desk', ttlMs: hour, uses: 1 });
   const script = `
     const [{ openTokens }, { readToken, tokenProof, keyHash }] = await Promise.all([
-      import('./daemon/attest/tokens.ts'), import('./daemon/attest/token-proof.ts')]);
+      import('../daemon/attest/tokens.ts'), import('../daemon/attest/token-proof.ts')]);
     const clock = { now: Date.now, monotonic: () => 0 };
     const tokens = openTokens({ folder: process.argv[1], clock });
     const { id, key } = readToken(process.argv[2]);

@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import t from 'tap';
-import { createKey } from '../../daemon/attest/enrol-exchange.ts';
-import { readToken, tokenProof } from '../../daemon/attest/token-proof.ts';
-import * as x509 from '../../daemon/attest/x509.ts';
+import * as x509 from '../../../daemon/attest/authority/x509.ts';
+import { createKey } from '../../../daemon/attest/enrol/exchange.ts';
+import { readToken, tokenProof } from '../../../daemon/attest/enrol/token-proof.ts';
 import { generateKeys, type Rig, rawClient, startRig, strangeHex, surfaceNamed } from './rig.ts';
 
 type Client = ReturnType<typeof rawClient>;

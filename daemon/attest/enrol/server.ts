@@ -9,14 +9,17 @@ import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { z } from 'zod';
-import type { Registry } from '../bridge/registry/types.ts';
-import type { Clock } from '../clock.ts';
-import type { GatewayConfig } from '../config/schema.ts';
-import { type ErrorCode, errorTable, SurfacedError } from '../errors.ts';
-import { splitListen } from '../health.ts';
-import type { Log } from '../log.ts';
-import type { Authority, ServerCertificate } from './ca.ts';
-import type { ClientIdentity } from './client-certificate.ts';
+import type { Registry } from '../../bridge/registry/types.ts';
+import type { Clock } from '../../clock.ts';
+import type { GatewayConfig } from '../../config/schema.ts';
+import { type ErrorCode, errorTable, SurfacedError } from '../../errors.ts';
+import { splitListen } from '../../health.ts';
+import type { Log } from '../../log.ts';
+import type { Authority, ServerCertificate } from '../authority/ca.ts';
+import type { ClientIdentity } from '../authority/client-certificate.ts';
+import { makeServerCertificate } from '../authority/server-certificate.ts';
+import * as x509 from '../authority/x509.ts';
+import type { Trust } from '../types.ts';
 import {
   type BeginAnswer,
   beginRequest,
@@ -24,13 +27,10 @@ import {
   finishRequest,
   maxRequestBytes,
   sessionLifeMs,
-} from './enrol-messages.ts';
+} from './messages.ts';
 import { createRateLimit } from './rate-limit.ts';
-import { makeServerCertificate } from './server-certificate.ts';
 import { keyHash, nonceBytes } from './token-proof.ts';
 import type { Tokens } from './tokens.ts';
-import type { Trust } from './types.ts';
-import * as x509 from './x509.ts';
 
 const requestTimeoutMs = 10_000;
 const keepAliveMs = 30_000;
