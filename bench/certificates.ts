@@ -22,7 +22,15 @@ export const openAuthority = (stateDir: string): Promise<Authority> =>
 export async function clientCertificate(authority: Authority, surface: string): Promise<KeyPair> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const publicKey = new x509.PublicKey(await webcrypto.subtle.exportKey('spki', keys.publicKey));
-  const issued = await authority.issue({ surface, publicKey, lifeMs, trust: 'token', evidence: 'bench' });
+  const issued = await authority.issue({
+    surface,
+    publicKey,
+    lifeMs,
+    trust: 'token',
+    level: null,
+    ekSha256: null,
+    evidence: 'bench',
+  });
   const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
   return { cert: issued.certificatePem, key: x509.PemConverter.encode(key, 'PRIVATE KEY') };
 }

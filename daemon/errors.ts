@@ -210,6 +210,84 @@ export const errorTable = {
     title: 'The certificate of the surface has run out and its token is spent',
     remedy: 'Make a new token with `surfaced enroll token` and put it on the surface.',
   },
+  E_ENROL_QUARANTINE: {
+    class: 'retry',
+    title: 'The gateway does not know this TPM yet',
+    remedy:
+      'Compare the code on the panel with that of `surfaced surfaces list` on the gateway, and let it in with `surfaced surfaces approve`.',
+  },
+  E_ENROL_EVIDENCE: {
+    class: 'refused',
+    title: 'The evidence of the surface is not accepted',
+    remedy:
+      'Look at the check that the message names; `surfaced surfaces show` on the gateway has the whole verdict, and the surface tries again by itself.',
+  },
+  E_ENROL_EPOCH: {
+    class: 'retry',
+    title: 'The TPM was reset since the last evidence, so all logs are needed',
+    remedy: 'Nothing: the surface begins again by itself and sends everything.',
+  },
+  E_ENROL_BUSY: {
+    class: 'retry',
+    title: 'The gateway is judging as much evidence as it can at a time',
+    remedy: 'Nothing: the surface tries again by itself.',
+  },
+  E_TPM_OPEN: {
+    class: 'retry',
+    title: 'The TPM does not answer',
+    remedy:
+      'Check that the TPM is connected, its overlay is in config.txt (`dtoverlay=tpm-slb9670`), and the user of surfaced is in the group `tss`; `identity.tpm` says where it is.',
+  },
+  E_TPM: {
+    class: 'retry',
+    title: 'The TPM refused a command, or answered with something that it cannot have said',
+    remedy:
+      'Look at the command and the code in the message; if it stays, take the power away from the TPM for a moment.',
+  },
+  E_TPM_LOCKOUT: {
+    class: 'retry',
+    title: 'The TPM is in dictionary-attack lockout',
+    remedy:
+      'Wait until it ends (`surfaced doctor` tells how long), or reset it with the lockout authorization; the keys of surfaced are not subject to it.',
+  },
+  E_POLICY_SET: {
+    class: 'usage',
+    title: 'A reference set cannot be used',
+    remedy:
+      'Correct what the message names; sign the file again with `surfaced policy sign` after every change.',
+  },
+  E_AUDIT_BROKEN: {
+    class: 'fatal',
+    title: 'The audit log was changed, cut or cannot be read',
+    remedy:
+      'Look at the record that the message names; move the folder `audit` away to begin a new log, and keep it as evidence.',
+  },
+  E_AUDIT_WRITE: {
+    class: 'retry',
+    title: 'The audit log cannot be written, so nothing that belongs in it is done',
+    remedy: 'Check that the disk of the state folder has space and is writable.',
+  },
+  E_MEASURE: {
+    class: 'usage',
+    title: 'Files cannot be measured',
+    remedy: 'Check the paths, the PCR (8, 9, 11 to 15) and that the log can be written.',
+  },
+  E_SECRET: {
+    class: 'refused',
+    title: 'A sealed secret cannot be opened',
+    remedy:
+      'It opens only in the TPM that sealed it and while the measurements are those of its policy; approve the new ones with `surfaced secret approve`, or seal it again.',
+  },
+  E_ADMISSION: {
+    class: 'usage',
+    title: 'The admission endpoint cannot be used',
+    remedy: 'Check `admission` in the Gateway file.',
+  },
+  E_SWTPM: {
+    class: 'usage',
+    title: 'The demo attests with a software TPM, and there is none',
+    remedy: 'Install it (`apt-get install swtpm`), or run the demo without attestation: `--identity token`.',
+  },
   E_ATTEST_LOG: {
     class: 'refused',
     title: 'A measurement log cannot be read',

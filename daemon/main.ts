@@ -1,9 +1,16 @@
 #!/usr/bin/env node
 /** The command line: parses, and starts one role or does one thing. Each command loads only what it needs. */
 import { createRequire } from 'node:module';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import type { DemoOptions } from '../hil/demo.ts';
-import type { Output } from './commands/enroll.ts';
+import {
+  type CommandLine,
+  collect,
+  gatewayConfig,
+  type Output,
+  output,
+  wholeNumber,
+} from './commands/cli.ts';
 import { calledOff, fail, runOnce, runRole } from './commands/run.ts';
 import { midiPresets, partPresets } from './config/panel.ts';
 import { createLog, type LogLevel } from './log.ts';
@@ -11,15 +18,6 @@ import { createLog, type LogLevel } from './log.ts';
 const { version } = createRequire(import.meta.url)(
   import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json',
 ) as { version: string };
-
-const wholeNumber =
-  (least: number, most: number) =>
-  (value: string): number => {
-    const number = Number(value);
-    if (/^\d+$/.test(value) && number >= least && number <= most) return number;
-    throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`);
-  };
-const collect = (value: string, earlier: readonly string[]): readonly string[] => [...earlier, value];
 
 const program = new Command('surfaced')
   .description('A physical control surface for Kubernetes: turn a knob, scale a workload, see the Pods.')
@@ -40,9 +38,8 @@ const logFor = async (level: LogLevel) =>
 const print = (text: string): void => {
   process.stdout.write(text);
 };
-const gatewayConfig = () => new Option('--config <file>', 'Gateway file').makeOptionMandatory();
-const output = () =>
-  new Option('-o, --output <format>', 'form of the result').choices(['text', 'json']).default('text');
+/** For commands that files of their own declare. */
+const _commandLine: CommandLine = { logFor, print };
 
 program
   .command('demo')

@@ -27,6 +27,8 @@ const intros: Readonly<Record<Kind, string>> = {
   Gateway: 'The file of a gateway: where it listens, where it keeps its state, which surfaces it trusts.',
   ControlSurface:
     "One surface in the gateway's registry folder: what each of its controls is bound to. A file may hold several, separated by `---`.",
+  ReferenceSet:
+    'Reference values that the measurements of surfaces must match; see docs/policy.md. A gateway uses a file only with a good signature beside it.',
 };
 
 /** The whole of docs/config.md. */

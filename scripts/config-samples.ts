@@ -61,4 +61,14 @@ export const samples: Samples = {
       ],
     },
   },
+  ReferenceSet: {
+    apiVersion,
+    kind: 'ReferenceSet',
+    metadata: { name: 'pi-baseline', version: 1 },
+    spec: {
+      notAfter: '2027-06-30T00:00:00Z',
+      pcrs: [{ pcr: 9, values: ['2b'.repeat(32)] }],
+      files: [{ path: '/usr/lib/surfaced/daemon/main.js', sha256: ['6f'.repeat(32)] }],
+    },
+  },
 };

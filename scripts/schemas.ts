@@ -18,6 +18,7 @@ const files: Readonly<Record<keyof typeof kinds, string>> = {
   Device: 'device',
   Gateway: 'gateway',
   ControlSurface: 'control-surface',
+  ReferenceSet: 'reference-set',
 };
 
 // Draft 7 is what the YAML language server knows best. `input`: fields with a default may be left out.
@@ -119,6 +120,7 @@ export function generate(): Map<string, string> {
     Device: schemaOf('Device'),
     Gateway: schemaOf('Gateway'),
     ControlSurface: schemaOf('ControlSurface'),
+    ReferenceSet: schemaOf('ReferenceSet'),
   };
   const generated = new Map<string, string>();
   for (const [kind, schema] of Object.entries(schemas)) {

@@ -26,6 +26,7 @@ serve({
     const source: CredentialSource = {
       current: async () => credentials,
       onRenewed: () => () => {},
+      onPairing: () => () => {},
       renew: () => {},
       stop: () => {},
     };

@@ -3,6 +3,12 @@
 /** How a surface has proved itself: by its TPM, or only by a one-time token ("not attested"). */
 export type Trust = 'tpm' | 'token';
 
+/**
+ * What is claimed about a surface's software: 0 identity only, 1 self-measured, 2 verified boot and self-measured, 3 measured
+ * boot. verifier/verdict.ts has the sentence for each.
+ */
+export type Level = 0 | 1 | 2 | 3;
+
 /** Everything a surface needs to open a session; the private key exists in memory only. */
 export interface Credentials {
   readonly site: string;
@@ -15,6 +21,8 @@ export interface Credentials {
   /** End of the certificate, Unix milliseconds by the gateway's clock. */
   readonly notAfter: number;
   readonly trust: Trust;
+  /** Null with trust `token`. */
+  readonly level: Level | null;
 }
 
 /** Where the link gets its credentials; renewing is the source's own business. */
@@ -23,6 +31,11 @@ export interface CredentialSource {
   current(signal: AbortSignal): Promise<Credentials>;
   /** Called with each renewed set, before the old one ends. Returns a function that ends the subscription. */
   onRenewed(listener: (credentials: Credentials) => void): () => void;
+  /**
+   * Called with the code that a person must compare before this surface is let in, and with null when it is not needed any
+   * more; at once if there is one. Returns a function that ends the subscription.
+   */
+  onPairing(listener: (code: string | null) => void): () => void;
   /** Asks for a renewal now, e.g. when the gateway says so. */
   renew(): void;
   stop(): void;
@@ -33,6 +46,10 @@ export interface Identity {
   readonly site: string;
   readonly surface: string;
   readonly trust: Trust;
+  /** Null with trust `token`. */
+  readonly level: Level | null;
+  /** Hex of SHA-256 of the endorsement key's SubjectPublicKeyInfo; null with trust `token`. */
+  readonly ekSha256: string | null;
   /** End of the certificate, Unix milliseconds. */
   readonly notAfter: number;
   /** Serial number in hex, for logs and revocation. */

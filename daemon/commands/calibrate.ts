@@ -14,7 +14,7 @@ import { isMidi } from '../hw/panels.ts';
 import { createPartsPanel } from '../hw/parts/create.ts';
 import type { Log, LogLevel } from '../log.ts';
 import type { Millis } from '../surface/types.ts';
-import type { Output } from './enroll.ts';
+import type { Output } from './cli.ts';
 import { loadDevice } from './load-device.ts';
 
 /** The picture in a terminal is drawn again after so long at the earliest, milliseconds. */

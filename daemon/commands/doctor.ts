@@ -20,10 +20,10 @@ import {
 } from '../hw/doctor/report.ts';
 import { systemMachine } from '../hw/doctor/system.ts';
 import { wantsOf } from '../hw/doctor/wants.ts';
+import type { Output } from './cli.ts';
 import { examineConfig } from './doctor-config.ts';
 import { lookAtGateway, lookAtNetwork, type Network, systemNetwork } from './doctor-gateway.ts';
 import { type Report, reportJson, reportText } from './doctor-text.ts';
-import type { Output } from './enroll.ts';
 
 /** When a look takes longer, somebody is told that it still goes on, milliseconds. */
 const progressMs = 2000;

@@ -12,9 +12,7 @@ import { apiVersion, type GatewayConfig } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
 import { splitListen } from '../health.ts';
 import { silentLog } from '../log.ts';
-
-/** Text for people, or JSON for programs. */
-export type Output = 'text' | 'json';
+import type { Output } from './cli.ts';
 
 export interface EnrollOptions {
   readonly gatewayConfigPath: string;

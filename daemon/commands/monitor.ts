@@ -4,7 +4,7 @@ import { createPanel } from '../hw/panels.ts';
 import { counterLines, type PanelCounters } from '../hw/parts/counters.ts';
 import type { Log, LogLevel } from '../log.ts';
 import type { ControlEvent, Panel, PanelState } from '../surface/types.ts';
-import type { Output } from './enroll.ts';
+import type { Output } from './cli.ts';
 import { loadDevice } from './load-device.ts';
 import { MonitorView } from './monitor-view.ts';
 

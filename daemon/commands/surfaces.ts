@@ -15,7 +15,7 @@ import { loadConfig, parseConfigs, readConfigFile } from '../config/load.ts';
 import type { ControlSurface } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
 import { silentLog } from '../log.ts';
-import type { Output } from './enroll.ts';
+import type { Output } from './cli.ts';
 
 interface Known {
   readonly folder: string;

@@ -20,12 +20,19 @@ import {
 import type { z } from 'zod';
 import { SurfacedError } from '../errors.ts';
 import { type Finding, findingsOf } from './findings.ts';
-import { type ControlSurface, type DeviceConfig, type GatewayConfig, kinds } from './schema.ts';
+import {
+  type ControlSurface,
+  type DeviceConfig,
+  type GatewayConfig,
+  kinds,
+  type ReferenceSet,
+} from './schema.ts';
 
 export interface ConfigKinds {
   ControlSurface: ControlSurface;
   Gateway: GatewayConfig;
   Device: DeviceConfig;
+  ReferenceSet: ReferenceSet;
 }
 export type Kind = keyof ConfigKinds;
 
@@ -40,12 +47,20 @@ const maxFindingsShown = 50;
 /** Fields that name files: relative ones are meant from the folder of the config. */
 const pathFields: Readonly<Record<Kind, readonly (readonly string[])[]>> = {
   ControlSurface: [],
-  Gateway: [['stateDir'], ['registry', 'folder'], ['cluster', 'kubeconfig']],
+  Gateway: [
+    ['stateDir'],
+    ['registry', 'folder'],
+    ['cluster', 'kubeconfig'],
+    ['policy', 'roots'],
+    ['policy', 'references'],
+    ['admission', 'images'],
+  ],
   Device: [
     ['identity', 'tokenFile'],
     ['panel', 'port', 'path'],
     ['panel', 'calibration'],
   ],
+  ReferenceSet: [],
 };
 
 /** A path in a config, from the folder of that config. */

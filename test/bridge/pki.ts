@@ -87,6 +87,8 @@ export function identify(certificate: Uint8Array): Identity | null {
     site: match[1],
     surface: match[2],
     trust: 'tpm',
+    level: 0,
+    ekSha256: null,
     notAfter: parsed.notAfter.getTime(),
     serial: parsed.serialNumber,
   };
@@ -108,6 +110,7 @@ export async function credentialsFor(
     privateKeyPem: issued.keyPem,
     notAfter: Date.now() + 86_400_000,
     trust: 'tpm',
+    level: 0,
   };
 }
 
@@ -128,6 +131,10 @@ export class FixedCredentials implements CredentialSource {
   onRenewed(listener: (credentials: Credentials) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  onPairing(): () => void {
+    return () => {};
   }
 
   set(credentials: Credentials, tell: boolean): void {

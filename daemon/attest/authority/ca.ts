@@ -9,7 +9,7 @@ import path from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { SurfacedError } from '../../errors.ts';
 import { makeStateFolder, stateError, writeStateFile } from '../state-files.ts';
-import type { Trust } from '../types.ts';
+import type { Level, Trust } from '../types.ts';
 import { type ClientIdentity, clientUri, readClientCertificate } from './client-certificate.ts';
 import * as x509 from './x509.ts';
 
@@ -58,6 +58,10 @@ export interface Authority {
     readonly publicKey: x509.PublicKey;
     readonly lifeMs: number;
     readonly trust: Trust;
+    /** With trust `tpm`: what was found to hold. */
+    readonly level: Level | null;
+    /** With trust `tpm`: see Identity. */
+    readonly ekSha256: string | null;
     /** What the certificate was given for, `[A-Za-z0-9_-]{1,64}`. */
     readonly evidence: string;
   }): Promise<IssuedCertificate>;
@@ -206,14 +210,14 @@ function authorityOf(own: {
         notAfter: leaf.notAfter.getTime(),
       };
     },
-    issue: async ({ surface, publicKey, lifeMs, trust, evidence }) => {
+    issue: async ({ surface, publicKey, lifeMs, ...claims }) => {
       const leaf = await sign({
         commonName: surface,
         publicKey,
         notBefore: new Date(clock.now() - backdateMs),
         notAfter: clock.now() + lifeMs,
         usage: x509.ExtendedKeyUsage.clientAuth,
-        names: [{ type: 'url', value: clientUri({ site, surface, trust, evidence }) }],
+        names: [{ type: 'url', value: clientUri({ site, surface, ...claims }) }],
       });
       return {
         certificatePem: `${leaf.toString('pem')}\n`,

@@ -1,5 +1,5 @@
 /** What the certificate of a surface says, written and read in one place. */
-import type { Identity, Trust } from '../types.ts';
+import type { Identity, Level, Trust } from '../types.ts';
 import * as x509 from './x509.ts';
 
 /** An identity with what its certificate was given for. */
@@ -11,18 +11,22 @@ interface Claims {
   readonly site: string;
   readonly surface: string;
   readonly trust: Trust;
+  readonly level: Level | null;
+  readonly ekSha256: string | null;
   readonly evidence: string;
 }
 
 const maxCertificateBytes = 4096;
 const segment = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
 const uriPattern = new RegExp(
-  `^surfaced://(${segment})/(${segment})\\?trust=(token|tpm)&evidence=([A-Za-z0-9_-]{1,64})$`,
+  `^surfaced://(${segment})/(${segment})\\?trust=(?:token|tpm&level=([0-3])&ek=([0-9a-f]{64}))&evidence=([A-Za-z0-9_-]{1,64})$`,
 );
 
 /** The SAN URI that carries a surface's identity. */
 export const clientUri = (claims: Claims): string =>
-  `surfaced://${claims.site}/${claims.surface}?trust=${claims.trust}&evidence=${claims.evidence}`;
+  `surfaced://${claims.site}/${claims.surface}?trust=${claims.trust}${
+    claims.trust === 'tpm' ? `&level=${claims.level}&ek=${claims.ekSha256}` : ''
+  }&evidence=${claims.evidence}`;
 
 /**
  * Reads a certificate strictly: anything that this CA does not write is nobody's.
@@ -39,13 +43,15 @@ export function readClientCertificate(der: Uint8Array, site: string): ClientIden
     const [names, ...moreNames] = certificate.getExtensions(x509.SubjectAlternativeNameExtension);
     const [uri, ...moreUris] = names?.names.items ?? [];
     if (moreNames.length > 0 || moreUris.length > 0 || uri?.type !== 'url') return null;
-    const [, ofSite, surface, trust, evidence] = uriPattern.exec(uri.value) ?? [];
+    const [, ofSite, surface, level, ekSha256, evidence] = uriPattern.exec(uri.value) ?? [];
     if (ofSite !== site || !surface || !evidence) return null;
     if (certificate.subject !== `CN=${surface}`) return null;
     return {
       site,
       surface,
-      trust: trust as Trust,
+      trust: ekSha256 === undefined ? 'token' : 'tpm',
+      level: level === undefined ? null : (Number(level) as Level),
+      ekSha256: ekSha256 ?? null,
       evidence,
       notAfter: certificate.notAfter.getTime(),
       serial: certificate.serialNumber,

@@ -134,6 +134,8 @@ export function createTokenCredentials(options: {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    // A token needs nobody to compare anything.
+    onPairing: () => () => {},
     renew: () => {
       if (held) plan(0, firstRetryMs);
     },
@@ -167,6 +169,7 @@ function credentialsOf(answer: FinishAnswer, caPem: string, key: KeyWithRequest)
     privateKeyPem: key.privateKeyPem,
     notAfter: answer.notAfter,
     trust: answer.trust,
+    level: answer.level,
   };
 }
 

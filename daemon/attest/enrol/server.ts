@@ -176,7 +176,15 @@ export async function startEnrolServer(options: EnrolServerOptions): Promise<Enr
       evidence = `token-${tokenId}-${randomBytes(8).toString('hex')}`;
     }
     const lifeMs = config.enrol.certificateTtlSeconds * 1000;
-    const issued = await authority.issue({ surface, publicKey, lifeMs, trust, evidence });
+    const issued = await authority.issue({
+      surface,
+      publicKey,
+      lifeMs,
+      trust,
+      level: null,
+      ekSha256: null,
+      evidence,
+    });
     log.info(
       { surface, trust, evidence, serial: issued.serial, kind: open.proof.kind, address: request.ip },
       'certificate issued',
@@ -186,6 +194,7 @@ export async function startEnrolServer(options: EnrolServerOptions): Promise<Enr
       site: config.site,
       surface,
       trust,
+      level: null,
       certificate: issued.certificatePem,
       ca: authority.certificatePem,
       broker: { host: reachedBy(request, config.enrol.hosts), port: options.brokerPort },

@@ -69,7 +69,14 @@ t.test('certificates have the names, uses and life that were asked for', async (
   t.equal(Date.parse(leaf.validFrom), 0);
   t.equal(authority.identify(leaf.raw), null);
 
-  const request = { surface: 'desk', lifeMs: 600_000, trust: 'token', evidence: 'token-a_1' } as const;
+  const request = {
+    surface: 'desk',
+    lifeMs: 600_000,
+    trust: 'token',
+    level: null,
+    ekSha256: null,
+    evidence: 'token-a_1',
+  } as const;
   const issued = await authority.issue({ ...request, publicKey: await publicKey() });
   const client = new X509Certificate(issued.certificatePem);
   t.ok(client.verify(ca.publicKey) && !client.ca);
@@ -82,6 +89,8 @@ t.test('certificates have the names, uses and life that were asked for', async (
     site: 'site',
     surface: 'desk',
     trust: 'token',
+    level: null,
+    ekSha256: null,
     evidence: 'token-a_1',
     notAfter: now + 600_000,
     serial: issued.serial,
@@ -143,6 +152,8 @@ t.test('bytes that are no certificate are nobody', async (t) => {
         surface: 'desk',
         lifeMs: 600_000,
         trust: 'token',
+        level: null,
+        ekSha256: null,
         evidence: '1',
         publicKey: await publicKey(),
       })

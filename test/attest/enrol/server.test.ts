@@ -3,6 +3,7 @@ import t from 'tap';
 import * as x509 from '../../../daemon/attest/authority/x509.ts';
 import { createKey } from '../../../daemon/attest/enrol/exchange.ts';
 import { readToken, tokenProof } from '../../../daemon/attest/enrol/token-proof.ts';
+import { gatewaySchema } from '../../../daemon/config/schema.ts';
 import { generateKeys, type Rig, rawClient, startRig, strangeHex, surfaceNamed } from './rig.ts';
 
 type Client = ReturnType<typeof rawClient>;
@@ -124,7 +125,7 @@ t.test('who may not have a certificate gets none, and keeps the token', async (t
 });
 
 t.test('without `identity: token` no token helps, and the TPM is not there yet', async (t) => {
-  const rig = await startRig(t, { policy: { identity: 'tpm' } });
+  const rig = await startRig(t, { policy: gatewaySchema.shape.policy.parse({ identity: 'tpm' }) });
   const begun = await rawClient(rig, t).post('begin', { v: 1, kind: 'token', tokenId: 'abcdef' });
   t.equal(begun.status, 403);
   t.equal(code(begun), 'E_ENROL_POLICY');

@@ -4,7 +4,15 @@ import { createHooks, type HookContext } from '../../../daemon/bridge/broker/hoo
 import { defaultLimits, Session } from '../../../daemon/bridge/broker/session.ts';
 import { systemClock } from '../../../daemon/clock.ts';
 
-const identity = { site: 'site', surface: 'desk', trust: 'tpm', notAfter: 1, serial: '01' } as const;
+const identity = {
+  site: 'site',
+  surface: 'desk',
+  trust: 'tpm',
+  level: 0,
+  ekSha256: null,
+  notAfter: 1,
+  serial: '01',
+} as const;
 const session = new Session(identity, {} as Session['socket'], defaultLimits, systemClock);
 const client = { closed: false } as Client;
 const context: HookContext = {

@@ -153,6 +153,7 @@ t.test('credentials that fail, or cannot be read, are shown and asked for again'
         return asked === 2 ? { ...good, privateKeyPem: 'nonsense' } : good;
       },
       onRenewed: () => () => {},
+      onPairing: () => () => {},
       renew: () => {},
       stop: () => {},
     },
@@ -190,6 +191,7 @@ t.test('stop ends an attempt that hangs, and the signal does the same', async (t
           signal.addEventListener('abort', () => reject(new Error('stopped')));
         }),
       onRenewed: () => () => {},
+      onPairing: () => () => {},
       renew: () => {},
       stop: () => {},
     },

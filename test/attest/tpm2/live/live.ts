@@ -16,7 +16,7 @@ import { akEccP256, srkEccP256 } from '../../../../daemon/attest/tpm2/templates.
 import { type Executor, Tpm } from '../../../../daemon/attest/tpm2/tpm.ts';
 import type { Transport } from '../../../../daemon/attest/tpm2/transport.ts';
 import { swtpm } from '../../../../daemon/attest/tpm2/transports/swtpm.ts';
-import { SoftwareTpm, withoutSwtpm } from './swtpm.ts';
+import { beginSoftwareTpm, type SoftwareTpm, withoutSwtpm } from './swtpm.ts';
 
 /** Lets everything through and keeps it, as somebody with probes on the bus does. */
 export class Recorder implements Transport {
@@ -71,7 +71,7 @@ export interface Bench {
 /** Runs a test with a TPM of its own, which must be empty in the end. */
 export function live(name: string, work: (t: Test, bench: Bench) => Promise<void>): void {
   test(name, { skip: withoutSwtpm }, async (t) => {
-    const chip = await SoftwareTpm.begin();
+    const chip = await beginSoftwareTpm();
     const wire = new Recorder(swtpm(chip.address));
     const tpm = new Tpm({ transport: wire });
     try {

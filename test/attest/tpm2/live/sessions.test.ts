@@ -15,7 +15,7 @@ import { type Scope, Tpm } from '../../../../daemon/attest/tpm2/tpm.ts';
 import type { Transport } from '../../../../daemon/attest/tpm2/transport.ts';
 import { swtpm } from '../../../../daemon/attest/tpm2/transports/swtpm.ts';
 import { endorsement, leftIn, live, makeNv, nvArea, owner, refused } from './live.ts';
-import { SoftwareTpm, withoutSwtpm } from './swtpm.ts';
+import { beginSoftwareTpm, withoutSwtpm } from './swtpm.ts';
 
 /** Zeros within count, those at the end do not. */
 const authValues: Readonly<Record<string, Buffer>> = {
@@ -168,7 +168,7 @@ t.test(
     skip: withoutSwtpm,
   },
   async (t) => {
-    const chip = await SoftwareTpm.begin();
+    const chip = await beginSoftwareTpm();
     const inner = swtpm(chip.address);
     let isBending = false;
     const bending: Transport = {

@@ -23,7 +23,7 @@ import { akEccP256, akRsa2048, ekEccP256 } from '../../../../daemon/attest/tpm2/
 import { type Executor, Tpm } from '../../../../daemon/attest/tpm2/tpm.ts';
 import { swtpm } from '../../../../daemon/attest/tpm2/transports/swtpm.ts';
 import { endorsement, leftIn, makeAk, makeSrk, owner } from './live.ts';
-import { isInstalled, SoftwareTpm, withoutSwtpm } from './swtpm.ts';
+import { beginSoftwareTpm, isInstalled, withoutSwtpm } from './swtpm.ts';
 
 const withoutTools =
   withoutSwtpm ||
@@ -84,7 +84,7 @@ interface Shared {
 
 function together(name: string, work: (t: Test, shared: Shared) => Promise<void>): void {
   t.test(name, { skip: withoutTools }, async (t) => {
-    const chip = await SoftwareTpm.begin();
+    const chip = await beginSoftwareTpm();
     const folder = await mkdtemp(join(tmpdir(), 'surfaced-tools-'));
     const tpm = new Tpm({ transport: swtpm(chip.address) });
     const env = { ...process.env, TPM2TOOLS_TCTI: `swtpm:path=${chip.path}` };

@@ -9,7 +9,7 @@ import { mssim } from '../../../../daemon/attest/tpm2/transports/mssim.ts';
 import type { StreamAddress } from '../../../../daemon/attest/tpm2/transports/stream.ts';
 import { swtpm } from '../../../../daemon/attest/tpm2/transports/swtpm.ts';
 import { leftIn, makeAk } from './live.ts';
-import { SoftwareTpm, withoutSwtpm } from './swtpm.ts';
+import { beginSoftwareTpm, withoutSwtpm } from './swtpm.ts';
 
 const akName = '000b886b3e6d3a04321fd22b70ec5ed0ccfe68c5bab84280bdecf61ddb7d94447ec7';
 
@@ -37,7 +37,7 @@ const ways: Readonly<Record<string, readonly ['unix' | 'tcp', (address: StreamAd
 };
 for (const [name, [listensOn, transport]] of Object.entries(ways))
   t.test(name, { skip: withoutSwtpm }, async (t) => {
-    const chip = await SoftwareTpm.begin(listensOn);
+    const chip = await beginSoftwareTpm(listensOn);
     try {
       await use(t, transport(chip.address));
     } finally {
