@@ -2,7 +2,6 @@
  * Reads the configuration files: YAML in, frozen and checked values out. Everything that is wrong with a file
  * is reported in one error, one line a finding: `gateway.yaml:12:7 enrol.listen: expected ..., got ...`.
  */
-import { open } from 'node:fs/promises';
 import path from 'node:path';
 import {
   Composer,
@@ -20,6 +19,7 @@ import {
 import type { z } from 'zod';
 import { SurfacedError } from '../errors.ts';
 import { type Finding, findingsOf } from './findings.ts';
+import { readBounded } from './read-bounded.ts';
 import {
   type ControlSurface,
   type DeviceConfig,
@@ -37,7 +37,7 @@ export interface ConfigKinds {
 export type Kind = keyof ConfigKinds;
 
 /** Largest file that is read, bytes. */
-const maxConfigBytes = 1024 * 1024;
+export const maxConfigBytes = 1024 * 1024;
 /** How often the values behind aliases may be repeated; more is an attempt to fill the memory. */
 const maxAliasCount = 100;
 /** Deepest nesting; the YAML library recurses, and a stack that is nearly full ends the whole process. */
@@ -53,6 +53,7 @@ const pathFields: Readonly<Record<Kind, readonly (readonly string[])[]>> = {
     ['cluster', 'kubeconfig'],
     ['policy', 'roots'],
     ['policy', 'references'],
+    ['policy', 'signers'],
     ['admission', 'images'],
   ],
   Device: [
@@ -242,9 +243,10 @@ function resolvePaths<K extends Kind>(kind: K, config: ConfigKinds[K], file: str
     for (const part of field.slice(0, -1)) owner = owner?.[part] as Record<string, unknown> | undefined;
     const last = field.at(-1)!;
     const value = owner?.[last];
+    if (owner === undefined) continue;
     // `hw:1,0,1` names an ALSA device, not a file.
-    if (owner && typeof value === 'string' && !value.startsWith('hw:'))
-      owner[last] = resolveBeside(file, value);
+    if (typeof value === 'string' && !value.startsWith('hw:')) owner[last] = resolveBeside(file, value);
+    if (Array.isArray(value)) owner[last] = value.map((entry: string) => resolveBeside(file, entry));
   }
   return config;
 }
@@ -257,30 +259,15 @@ function freeze<T>(value: T): T {
   return value;
 }
 
-/** Reads at most one byte more than allowed, so that a huge or endless file does no harm. @throws SurfacedError */
+/** The text of a file of at most 1 MiB. @throws SurfacedError E_CFG_READ, E_CFG_INVALID */
 export async function readConfigFile(file: string): Promise<string> {
-  const bytes = Buffer.alloc(maxConfigBytes + 1);
-  let length = 0;
+  return configText(await readBounded(file, maxConfigBytes), file);
+}
+
+/** The bytes of a file as text. @throws SurfacedError E_CFG_INVALID */
+export function configText(bytes: Uint8Array, file: string): string {
   try {
-    const handle = await open(file, 'r');
-    try {
-      for (;;) {
-        const { bytesRead } = await handle.read(bytes, length, bytes.length - length, null);
-        length += bytesRead;
-        if (bytesRead === 0 || length === bytes.length) break;
-      }
-    } finally {
-      await handle.close();
-    }
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new SurfacedError('E_CFG_READ', `${file}: cannot be read (${code})`, { cause });
-  }
-  if (length > maxConfigBytes) {
-    throw new SurfacedError('E_CFG_INVALID', `${file}: larger than ${maxConfigBytes} bytes`);
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, length));
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
     throw new SurfacedError('E_CFG_INVALID', `${file}: not UTF-8 text`, { cause });
   }

@@ -3,24 +3,13 @@
  * in docs/config.md. Every field is described here and nowhere else.
  */
 import { z } from 'zod';
+import { apiVersion, head, kubeName, listen, name, sha256Hex, tpmSchema, unixPath } from './fields.ts';
+import { admissionSchema, auditSchema, policySchema } from './gateway-trust.ts';
 import { controlName, panelSchema } from './panel.ts';
+import { type ReferenceSet, referenceSetSchema } from './reference-set.ts';
 
-/** Version of all three file formats. */
-export const apiVersion = 'surfaced.dev/v1alpha1';
+export { apiVersion, type ReferenceSet, referenceSetSchema };
 
-const name = z
-  .string()
-  .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'lower-case letters, digits and dashes, at most 63')
-  .describe('Name: lower-case letters, digits and dashes.');
-const kubeName = z.string().min(1).max(253);
-const head = { apiVersion: z.literal(apiVersion).describe('Version of this file format.') };
-const listen = z
-  .string()
-  .regex(/^(?:\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'address:port, e.g. 0.0.0.0:8443')
-  .refine((value) => Number(value.slice(value.lastIndexOf(':') + 1)) <= 65_535, {
-    message: 'expected a port from 0 to 65535',
-  })
-  .describe('Address and port to listen on; port 0 picks a free one.');
 const logLevel = z
   .enum(['error', 'warn', 'info', 'debug'])
   .default('info')
@@ -30,30 +19,6 @@ const logLevel = z
 const actor = z
   .string()
   .regex(/^(?!system:)[!-~]{1,200}$/, 'visible ASCII that does not begin with system:, at most 200');
-
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'SHA-256 in hex, 64 digits in lower case');
-const unixPath = z.string().min(1).max(4096);
-
-/** Where a TPM is. */
-export const tpmSchema = z
-  .strictObject({
-    device: unixPath
-      .optional()
-      .describe('Device file of the kernel resource manager; /dev/tpmrm0 when nothing is given.'),
-    swtpm: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('A software TPM instead: host:port or path of the data socket of swtpm.'),
-    mssim: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('The TPM reference simulator instead: host:port of its command port.'),
-  })
-  .refine((tpm) => Object.values(tpm).filter((value) => value !== undefined).length <= 1, {
-    message: 'give one of device, swtpm and mssim',
-  });
 
 /** What a control scales: one object with a scale subresource. */
 export const targetSchema = z.strictObject({
@@ -187,111 +152,9 @@ export const gatewaySchema = z.strictObject({
       folder: z.string().min(1).describe('Folder of ControlSurface files, watched for changes.'),
     })
     .describe('Where the surfaces and their bindings are kept.'),
-  policy: z
-    .strictObject({
-      identity: z
-        .enum(['tpm', 'token'])
-        .default('tpm')
-        .describe(
-          '`tpm` lets attested surfaces in only; `token` also those that hold a one-time token, and calls them not attested.',
-        ),
-      ekCertificate: z
-        .enum(['optional', 'required'])
-        .default('optional')
-        .describe(
-          '`required` refuses TPMs whose certificate does not lead to one of `roots`; `optional` relies on approval and says so.',
-        ),
-      mayEkCertificateBeExpired: z
-        .boolean()
-        .default(false)
-        .describe('Accepts certificates of endorsement keys after their end; never those of a CA.'),
-      roots: unixPath
-        .optional()
-        .describe('Folder of CA certificates of TPM vendors, PEM or DER; left out: none.'),
-      references: unixPath
-        .optional()
-        .describe('Folder of ReferenceSet files with their signatures, watched for changes; left out: none.'),
-      signers: z
-        .array(unixPath)
-        .max(16)
-        .default([])
-        .describe('Files with the Ed25519 public keys (PEM) whose signatures make a ReferenceSet count.'),
-      acceptUnsigned: z
-        .boolean()
-        .default(false)
-        .describe('Uses ReferenceSet files without a signature, too; for trying out.'),
-      requiredLevel: z
-        .int()
-        .min(0)
-        .max(3)
-        .default(0)
-        .describe('Least level that a surface must hold to act; docs/threat-model.md says what each proves.'),
-      bank: z
-        .enum(['sha256', 'sha384', 'sha512'])
-        .default('sha256')
-        .describe('PCR bank that surfaces must quote.'),
-    })
-    .prefault({})
-    .describe('What a surface must prove.'),
-  audit: z
-    .strictObject({
-      tpm: tpmSchema
-        .optional()
-        .describe(
-          "The gateway's own TPM, which then signs the head of the audit log; left out: a key in the state folder.",
-        ),
-      segmentBytes: z
-        .int()
-        .min(65_536)
-        .max(1_073_741_824)
-        .default(67_108_864)
-        .describe('A new file is begun when one has this size, bytes; old files may be moved away.'),
-    })
-    .prefault({})
-    .describe('The audit log, in `audit/` of the state folder.'),
-  admission: z
-    .strictObject({
-      listen: listen.default('0.0.0.0:9443'),
-      hosts: z
-        .array(z.string().min(1).max(253))
-        .min(1)
-        .max(16)
-        .default(['surfaced-admission.surfaced.svc'])
-        .describe('Names in its server certificate; the API server must reach it by one of them.'),
-      nodes: z
-        .array(
-          z.strictObject({
-            node: kubeName.describe('Name of the Node.'),
-            surface: name.describe('Surface whose endorsement key this node has: its state decides.'),
-          }),
-        )
-        .max(5000)
-        .default([])
-        .describe('Which attested machine each node is.'),
-      attestedNodes: z
-        .enum(['listed', 'all'])
-        .default('listed')
-        .describe(
-          '`listed`: only nodes above need attestation; `all`: every node does, and unlisted ones are refused.',
-        ),
-      imageNamespaces: z
-        .array(kubeName)
-        .max(1000)
-        .default([])
-        .describe('Namespaces whose Pods may only run image digests of `images`.'),
-      images: unixPath
-        .optional()
-        .describe(
-          'File with image digests that may run there, sha256:<hex>, one a line; watched for changes.',
-        ),
-      exemptNamespaces: z
-        .array(kubeName)
-        .max(100)
-        .default(['kube-system', 'surfaced'])
-        .describe('Namespaces that are never refused, so that a gateway that is away does not block itself.'),
-    })
-    .optional()
-    .describe('Validating admission webhook for the cluster; left out: off.'),
+  policy: policySchema,
+  audit: auditSchema,
+  admission: admissionSchema,
   cluster: z
     .strictObject({
       kubeconfig: z
@@ -309,92 +172,6 @@ export const gatewaySchema = z.strictObject({
     .describe('The Kubernetes API server.'),
   health: z.strictObject({ listen }).optional().describe('Plain HTTP endpoint for /healthz; left out: none.'),
   log: z.strictObject({ level: logLevel }).prefault({}).describe('Logging, to stderr.'),
-});
-
-const measuredDigest = z
-  .string()
-  .regex(/^(?:[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$/, 'a digest of the bank in hex, lower case');
-const instant = z.iso.datetime({ offset: true });
-
-/** Reference values: what evidence must match. A file of its own, signed beside in `<file>.sig`. */
-export const referenceSetSchema = z.strictObject({
-  ...head,
-  kind: z.literal('ReferenceSet').describe('What this file describes.'),
-  metadata: z
-    .strictObject({
-      name,
-      version: z
-        .int()
-        .min(1)
-        .max(1_000_000_000)
-        .describe('Versions of one name may be valid at the same time: during a rollout, old and new.'),
-      description: z.string().max(500).optional().describe('For people.'),
-    })
-    .describe('Which reference values these are.'),
-  spec: z
-    .strictObject({
-      notBefore: instant.optional().describe('Counts from this time on; left out: at once.'),
-      notAfter: instant.optional().describe('Counts until this time; left out: until the file is removed.'),
-      bank: z.enum(['sha256', 'sha384', 'sha512']).default('sha256').describe('Bank of all digests below.'),
-      pcrs: z
-        .array(
-          z.strictObject({
-            pcr: z.int().min(0).max(15),
-            values: z.array(measuredDigest).min(1).max(64).describe('Values that this PCR may have.'),
-          }),
-        )
-        .max(16)
-        .default([])
-        .describe('PCRs with fixed values; not for PCR 10, which depends on the order of events.'),
-      firmware: z
-        .array(
-          z.strictObject({
-            pcr: z.int().min(0).max(15),
-            digests: z.array(measuredDigest).max(2000).describe('Digests that events of this PCR may have.'),
-          }),
-        )
-        .max(16)
-        .default([])
-        .describe('PCRs of the event log of which every event must be known.'),
-      files: z
-        .array(
-          z.strictObject({
-            path: unixPath.describe('Path as it was measured.'),
-            sha256: z.array(sha256Hex).min(1).max(64).describe('Contents that it may have.'),
-            isRequired: z.boolean().default(true).describe('Whether it must have been measured.'),
-          }),
-        )
-        .max(5000)
-        .default([])
-        .describe('Files that `surfaced measure` has measured.'),
-      mayHaveOtherFiles: z
-        .boolean()
-        .default(false)
-        .describe('Whether files that are not listed may have been measured.'),
-      ima: z
-        .strictObject({
-          list: z
-            .string()
-            .regex(/^[^/]{1,255}$/, 'a file name without a folder')
-            .describe(
-              'File beside this one with the contents that may run: lines `<digest>  <path>`, as sha256sum writes them.',
-            ),
-          listSha256: sha256Hex.describe('SHA-256 of that file, which the signature thereby covers.'),
-          isPathCompared: z
-            .boolean()
-            .default(false)
-            .describe('Whether the path counts, too; paths in containers are not reliable.'),
-          mostViolations: z
-            .int()
-            .min(0)
-            .max(1_000_000)
-            .default(0)
-            .describe('Entries that may tell of a file that was written while it was measured.'),
-        })
-        .optional()
-        .describe('What the list of IMA may hold; left out: it is not looked at.'),
-    })
-    .describe('The values.'),
 });
 
 /** The file of the Pi's daemon. */
@@ -481,7 +258,6 @@ export type BindingConfig = Readonly<z.infer<typeof bindingSchema>>;
 export type ControlSurface = Readonly<z.infer<typeof controlSurfaceSchema>>;
 export type GatewayConfig = Readonly<z.infer<typeof gatewaySchema>>;
 export type DeviceConfig = Readonly<z.infer<typeof deviceSchema>>;
-export type ReferenceSet = Readonly<z.infer<typeof referenceSetSchema>>;
 export type TpmConfig = Readonly<z.infer<typeof tpmSchema>>;
 
 /** All kinds, by the `kind` field. */

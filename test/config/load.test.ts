@@ -39,12 +39,14 @@ t.test('defaults are filled in, paths meant from the folder of the file, the who
   const gateway = parseConfig(
     'Gateway',
     `{apiVersion: surfaced.dev/v1alpha1, kind: Gateway, stateDir: ../state, registry: {folder: r},
-      cluster: {kubeconfig: k}}`,
+      cluster: {kubeconfig: k}, policy: {references: ../sets, signers: [a.pub, /b.pub]}}`,
     file,
   );
   t.equal(gateway.stateDir, '/etc/state');
   t.equal(gateway.registry.folder, '/etc/surfaced/r');
   t.equal(gateway.cluster.kubeconfig, '/etc/surfaced/k');
+  t.equal(gateway.policy.references, '/etc/sets');
+  t.same(gateway.policy.signers, ['/etc/surfaced/a.pub', '/b.pub']);
   t.equal(gateway.policy.identity, 'tpm', 'tokens are off unless turned on');
 });
 
