@@ -11,6 +11,7 @@ import {
   output,
   wholeNumber,
 } from './commands/cli.ts';
+import { addMeasureCommands } from './commands/measure.ts';
 import { calledOff, fail, runOnce, runRole } from './commands/run.ts';
 import { midiPresets, partPresets } from './config/panel.ts';
 import { createLog, type LogLevel } from './log.ts';
@@ -39,7 +40,7 @@ const print = (text: string): void => {
   process.stdout.write(text);
 };
 /** For commands that files of their own declare. */
-const _commandLine: CommandLine = { logFor, print };
+const commandLine: CommandLine = { logFor, print };
 
 program
   .command('demo')
@@ -255,6 +256,8 @@ program
     const { rbacManifest } = await import('./commands/rbac.ts');
     print(rbacManifest(await loadConfig('ControlSurface', file), { userPrefix }));
   });
+
+addMeasureCommands(program, commandLine);
 
 try {
   await program.parseAsync();

@@ -1,0 +1,72 @@
+/** What this program itself is made of, for `surfaced measure --self`. */
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { measureError } from './content.ts';
+
+/** Where systemd looks for units that are installed or overridden (systemd.unit(5)). */
+export const unitFolders = [
+  '/etc/systemd/system',
+  '/run/systemd/system',
+  '/usr/local/lib/systemd/system',
+  '/usr/lib/systemd/system',
+] as const;
+
+/** Units of the project with their drop-ins, and the drop-ins that all services take. */
+const unitNames =
+  /^surfaced[^/]*\.(?:service|socket|timer|path|target|mount|conf|d|wants|requires)$|^service\.d$/;
+
+/**
+ * Node, the folder that this program runs from with its `package.json`, the packages that it loads, and the systemd units
+ * that are named after it; in an order that does not change.
+ * @throws SurfacedError E_MEASURE when a folder cannot be read
+ */
+export async function ownFiles(folders: readonly string[]): Promise<string[]> {
+  const here = fileURLToPath(import.meta.url);
+  const root = await packageRoot(here);
+  const bundle = path.relative(root, here).split(path.sep)[0] ?? '';
+  return [
+    process.execPath,
+    path.join(root, bundle),
+    path.join(root, 'package.json'),
+    await packagesOf(root),
+    ...(await unitsIn(folders)),
+  ];
+}
+
+/** The nearest folder above a file with a `package.json`. */
+async function packageRoot(file: string): Promise<string> {
+  for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
+    if (await isThere(path.join(folder, 'package.json'))) return folder;
+    if (folder === path.dirname(folder)) throw measureError(file, 'no package.json is above it');
+  }
+}
+
+/** Packages are within the package, or beside it where npm has put them all in one folder. */
+async function packagesOf(root: string): Promise<string> {
+  const within = path.join(root, 'node_modules');
+  if (await isThere(path.join(within, 'zod'))) return within;
+  const [around] = root.split(`${path.sep}node_modules${path.sep}`);
+  const beside = path.join(around ?? root, 'node_modules');
+  if (await isThere(path.join(beside, 'zod'))) return beside;
+  throw measureError(root, 'the folder of its packages is not found');
+}
+
+async function unitsIn(folders: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const folder of folders) {
+    const names = await readdir(folder).catch((problem: NodeJS.ErrnoException) => {
+      if (problem.code === 'ENOENT') return [];
+      throw measureError(folder, `cannot be read (${problem.code})`, problem);
+    });
+    const own = names.filter((name) => unitNames.test(name)).sort();
+    found.push(...own.map((name) => path.join(folder, name)));
+  }
+  return found;
+}
+
+const isThere = (name: string): Promise<boolean> =>
+  stat(name).then(
+    () => true,
+    () => false,
+  );
