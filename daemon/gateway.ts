@@ -11,8 +11,12 @@ import { connectCluster } from './bridge/kube/cluster.ts';
 import { openFolderRegistry } from './bridge/registry/folder.ts';
 import type { Clock } from './clock.ts';
 import type { GatewayConfig } from './config/schema.ts';
+import { SurfacedError } from './errors.ts';
 import { type HealthReport, healthOf, splitListen, startHealthServer } from './health.ts';
 import type { Log } from './log.ts';
+
+const notAttesting = () =>
+  Promise.reject(new SurfacedError('E_ENROL_KIND', 'attestation by TPM is not wired into this gateway'));
 
 export interface GatewayParts {
   readonly config: GatewayConfig;
@@ -100,6 +104,8 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       authority,
       tokens,
       registry,
+      attesting: { begin: notAttesting, finish: notAttesting },
+      audit: { append: async (event) => log.info({ event }, 'happened') },
       clock,
       log: log.child({ part: 'enrol' }),
     });

@@ -2,9 +2,12 @@ import { connect as connectPlain } from 'node:net';
 import { connect } from 'node:tls';
 import fc from 'fast-check';
 import t from 'tap';
+import { createKey } from '../../../daemon/attest/enrol/exchange.ts';
 import { errorAnswer } from '../../../daemon/attest/enrol/messages.ts';
-import { errorTable } from '../../../daemon/errors.ts';
+import { evidenceJson, keyClaimsJson } from '../../../daemon/attest/evidence/evidence.ts';
+import { errorTable, SurfacedError } from '../../../daemon/errors.ts';
 import { type Rig, rawClient, startRig, strangeHex } from './rig.ts';
+import { newClaims, someEvidence } from './stand-in.ts';
 
 const runs = { numRuns: 120 };
 
@@ -84,6 +87,75 @@ t.test('random requests for certificates behind a good nonce', async (t) => {
     }),
     runs,
   );
+});
+
+/** A value in which one field, however deep, is something else or missing. */
+function spoilt(value: object): fc.Arbitrary<object> {
+  const paths: string[][] = [];
+  const walk = (part: unknown, path: string[]): void => {
+    if (path.length > 0) paths.push(path);
+    if (typeof part === 'object' && part !== null)
+      for (const [key, inner] of Object.entries(part)) walk(inner, [...path, key]);
+  };
+  walk(value, []);
+  const odd = fc.oneof(
+    fc.constantFrom(undefined, null, -1, 1e99, {}, [], '=', 'AAA', '\u0000', 'A'.repeat(20_000)),
+    fc.string(),
+    fc.json(),
+    fc.double(),
+  );
+  return fc.tuple(fc.constantFrom(...paths), odd).map(([path, replacement]) => {
+    const copy = structuredClone(value);
+    let owner = copy as Record<string, unknown>;
+    for (const key of path.slice(0, -1)) owner = owner[key] as Record<string, unknown>;
+    owner[path.at(-1)!] = replacement;
+    return copy;
+  });
+}
+
+t.test('claims of a TPM that are nearly right', async (t) => {
+  const rig = await startRig(t);
+  const client = rawClient(rig, t);
+  const { ekSha256: _, ...claims } = await newClaims();
+  const good = {
+    v: 1,
+    kind: 'tpm',
+    claims: keyClaimsJson({ ...claims, ekChain: [Buffer.alloc(9)] }),
+    firmware: '1',
+  };
+  await fc.assert(
+    fc.asyncProperty(spoilt(good), (body) =>
+      isRefused(rig, client, '/v1/attest/begin', JSON.stringify(body), 'application/json'),
+    ),
+    runs,
+  );
+});
+
+t.test('evidence that is nearly right', async (t) => {
+  const rig = await startRig(t);
+  const client = rawClient(rig, t);
+  const { ekSha256, ...claims } = await newClaims();
+  rig.attesting.approved.set(ekSha256, 'desk');
+  const begin = { v: 1, kind: 'tpm', claims: keyClaimsJson(claims), firmware: '1' };
+  const good = {
+    v: 1,
+    session: '',
+    csr: (await createKey()).csrPem,
+    evidence: evidenceJson(someEvidence(64)),
+  };
+  const before = rig.audit.events.length;
+  await fc.assert(
+    fc.asyncProperty(spoilt(good.evidence), async (evidence) => {
+      rig.clock.advance(1000);
+      const { json } = await client.post('begin', begin);
+      // What still has the right form is for the verifier to judge.
+      rig.attesting.refusal = new SurfacedError('E_ENROL_EVIDENCE', 'attest: not as signed');
+      const body = JSON.stringify({ ...good, session: json.session, evidence });
+      return isRefused(rig, client, '/v1/attest/finish', body, 'application/json');
+    }),
+    runs,
+  );
+  t.equal(rig.audit.events.length, before, 'no certificate');
 });
 
 t.test('other paths, plain HTTP, TLS 1.2 and bytes that are no TLS', async (t) => {

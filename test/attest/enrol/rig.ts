@@ -11,6 +11,7 @@ import type { Clock } from '../../../daemon/clock.ts';
 import { parseConfig } from '../../../daemon/config/load.ts';
 import { apiVersion, type ControlSurface, type GatewayConfig } from '../../../daemon/config/schema.ts';
 import { silentLog } from '../../../daemon/log.ts';
+import { type StandInAttesting, type StandInAudit, standInAttesting, standInAudit } from './stand-in.ts';
 
 export interface TestClock extends Clock {
   advance(milliseconds: number): void;
@@ -43,12 +44,17 @@ export interface Rig {
   readonly registry: MemoryRegistry;
   readonly clock: TestClock;
   readonly config: GatewayConfig;
+  readonly attesting: StandInAttesting;
+  readonly audit: StandInAudit;
   newToken(surface?: string, uses?: number): Promise<string>;
 }
 
-/** A running enrolment endpoint whose registry knows the surface `desk`. */
-export async function startRig(t: Test, change: Partial<GatewayConfig> = {}): Promise<Rig> {
-  const stateDir = t.testdir();
+/** A running enrolment endpoint whose registry knows the surface `desk`. @param stateDir of a gateway that was there before */
+export async function startRig(
+  t: Test,
+  change: Partial<GatewayConfig> = {},
+  stateDir = t.testdir(),
+): Promise<Rig> {
   const base = parseConfig(
     'Gateway',
     JSON.stringify({
@@ -66,17 +72,15 @@ export async function startRig(t: Test, change: Partial<GatewayConfig> = {}): Pr
   const authority = await loadAuthority({ stateDir, site: config.site, clock });
   const tokens = openTokens({ folder: path.join(stateDir, 'tokens'), clock });
   const registry = createMemoryRegistry([surfaceNamed('desk')]);
-  const parts = { config, brokerPort: 8883, authority, tokens, registry, clock, log: silentLog };
-  const server = await startEnrolServer(parts);
+  const attesting = standInAttesting();
+  const audit = standInAudit();
+  const parts = { config, authority, tokens, registry, attesting, audit, clock };
+  const server = await startEnrolServer({ ...parts, brokerPort: 8883, log: silentLog });
   t.teardown(() => server.close());
   return {
+    ...parts,
     port: server.port,
     url: `https://127.0.0.1:${server.port}`,
-    authority,
-    tokens,
-    registry,
-    clock,
-    config,
     newToken: async (surface = 'desk', uses = 1) =>
       (await tokens.create({ surface, ttlMs: 3_600_000, uses })).token,
   };

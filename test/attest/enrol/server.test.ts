@@ -35,7 +35,24 @@ t.test('a token gives a certificate that says what the token was for', async (t)
   t.ok(notAfter - now <= 600_000 && notAfter - now > 598_000, 'ten minutes at most');
   const leaf = new X509Certificate(certificate);
   t.ok(leaf.verify(new X509Certificate(rig.authority.certificatePem).publicKey));
-  t.match(rig.authority.identify(leaf.raw), { site: 'site', surface: 'desk', trust: 'token', notAfter });
+  const identity = rig.authority.identify(leaf.raw)!;
+  t.match(identity, { site: 'site', surface: 'desk', trust: 'token', notAfter });
+  const { evidence, serial } = identity;
+  t.same(rig.audit.events, [
+    { kind: 'certificate', surface: 'desk', trust: 'token', evidence, serial, notAfter },
+  ]);
+});
+
+t.test('no certificate leaves a gateway that cannot write it down', async (t) => {
+  const rig = await startRig(t);
+  const [token, key] = [await rig.newToken(), createKey()];
+  rig.audit.isBroken = true;
+  const { reply } = await enrol(rawClient(rig, t), token, key);
+  t.equal(reply.status, 503);
+  t.equal(code(reply), 'E_AUDIT_WRITE');
+  t.notMatch(JSON.stringify(reply.json), /CERTIFICATE/);
+  rig.audit.isBroken = false;
+  t.equal((await enrol(rawClient(rig, t), token, key)).reply.status, 200, 'the same key may ask again');
 });
 
 t.test('a token counts once', async (t) => {
@@ -124,16 +141,13 @@ t.test('who may not have a certificate gets none, and keeps the token', async (t
   t.equal(code((await enrol(rawClient(rig, t), old)).reply), 'E_TOKEN_SPENT', 'ran out');
 });
 
-t.test('without `identity: token` no token helps, and the TPM is not there yet', async (t) => {
+t.test('without `identity: token` no token helps', async (t) => {
   const rig = await startRig(t, { policy: gatewaySchema.shape.policy.parse({ identity: 'tpm' }) });
   const begun = await rawClient(rig, t).post('begin', { v: 1, kind: 'token', tokenId: 'abcdef' });
   t.equal(begun.status, 403);
   t.equal(code(begun), 'E_ENROL_POLICY');
   t.match(begun.json.error.remedy, /policy\.identity: token/);
-  const tpm = await rawClient(rig, t).post('begin', { v: 1, kind: 'tpm', ekPublic: 'x' });
-  t.equal(tpm.status, 501);
-  t.equal(code(tpm), 'E_ENROL_KIND');
-  t.match(tpm.json.error.message, /not supported by this gateway version/);
+  t.equal(code(await rawClient(rig, t).post('begin', { v: 1, kind: 'renew' })), 'E_ENROL_CERTIFICATE');
 });
 
 t.test('only a self-signed request for a P-256 key is accepted', async (t) => {
