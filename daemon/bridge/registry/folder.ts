@@ -2,22 +2,19 @@
  * The registry as a folder of ControlSurface files, `*.yaml` and `*.yml`, one or more documents each. Changes are
  * picked up as they are made; a file that is broken keeps its last good version and is reported.
  */
-import { type FSWatcher, watch } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { parseConfigs, readConfigFile } from '../../config/load.ts';
 import type { ControlSurface } from '../../config/schema.ts';
 import { SurfacedError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
+import { fileStamp, watchFolder } from '../../watch-folder.ts';
 import { changedNames } from './changes.ts';
 import { checkSurface } from './check.ts';
 import type { Registry } from './types.ts';
 
 /** An editor's save is several events; they are read as one. */
 const debounceMs = 50;
-/** Not every file system tells of changes (NFS, some mounts of Kubernetes): look by oneself now and then. */
-const rescanMs = 15_000;
-const settledAfterMs = 1000;
 const maxFiles = 2000;
 const maxSurfaces = 5000;
 
@@ -77,34 +74,12 @@ export async function openFolderRegistry(options: {
   }
   await scan();
 
-  let isClosed = false;
-  let isScanning: Promise<void> | null = null;
-  let isWanted = false;
-  /** One look at a time; what happens meanwhile is looked at afterwards. */
-  function rescan(): void {
-    isWanted = true;
-    isScanning ??= (async () => {
-      while (isWanted && !isClosed) {
-        isWanted = false;
-        await scan().catch((error: unknown) => log.error({ err: error }, 'registry not read'));
-      }
-      isScanning = null;
-    })();
-  }
-  let debounce: NodeJS.Timeout | null = null;
-  const soon = (): void => {
-    debounce ??= setTimeout(() => {
-      debounce = null;
-      rescan();
-    }, debounceMs).unref();
-  };
-  const watching = keepWatching(folder, soon);
-  const timer = setInterval(() => {
-    watching.renew();
-    rescan();
-  }, rescanMs).unref();
-  // What changed between the first look and the watch.
-  soon();
+  const watching = watchFolder({
+    folder,
+    debounceMs,
+    look: scan,
+    onError: (error) => log.error({ err: error }, 'registry not read'),
+  });
 
   return {
     list: () => [...surfaces.values()],
@@ -113,34 +88,8 @@ export async function openFolderRegistry(options: {
     onChange: (listener) => {
       listeners.push(listener);
     },
-    close: async () => {
-      isClosed = true;
-      clearInterval(timer);
-      if (debounce) clearTimeout(debounce);
-      watching.close();
-      await isScanning;
-    },
+    close: () => watching.close(),
   };
-}
-
-/** A watch on the folder that is made again when the folder has been replaced or the watch has failed. */
-function keepWatching(folder: string, onEvent: () => void): { renew(): void; close(): void } {
-  let watcher: FSWatcher | null = null;
-  const close = (): void => {
-    watcher?.close();
-    watcher = null;
-  };
-  const renew = (): void => {
-    close();
-    try {
-      watcher = watch(folder, { persistent: false }, onEvent);
-      watcher.on('error', close);
-    } catch {
-      // No watch to be had (limit reached, folder away): the slow look goes on and tries again.
-    }
-  };
-  renew();
-  return { renew, close };
 }
 
 /** Reads what is new or changed; everything that cannot be read keeps its last good version. */
@@ -179,10 +128,7 @@ async function readSurfaces(file: string, before: FileState | undefined): Promis
     const found = await stat(file);
     // Opening a pipe would wait for somebody to write to it.
     if (!found.isFile()) throw new SurfacedError('E_CFG_READ', `${file}: not a file`);
-    const { size, mtimeMs, ctimeMs, ino } = found;
-    // File times are coarse: a file that has just been written may be written again within the same tick.
-    const isSettled = Date.now() - ctimeMs > settledAfterMs;
-    stamp = isSettled ? `${size} ${mtimeMs} ${ctimeMs} ${ino}` : '';
+    stamp = fileStamp(found);
     if (before && stamp !== '' && before.stamp === stamp) return before;
     const surfaces = parseConfigs('ControlSurface', await readConfigFile(file), file, checkSurface);
     // An editor may empty a file before it writes it.
