@@ -13,6 +13,7 @@ import {
 } from './commands/cli.ts';
 import { addMeasureCommands } from './commands/measure.ts';
 import { calledOff, fail, runOnce, runRole } from './commands/run.ts';
+import { addSurfacesCommands } from './commands/surfaces-commands.ts';
 import { midiPresets, partPresets } from './config/panel.ts';
 import { createLog, type LogLevel } from './log.ts';
 
@@ -216,37 +217,6 @@ enrollCommand('config')
     print(await enrollConfig({ ...enrollOptions(rest), panel }));
   });
 
-const surfaces = program.command('surfaces').description('what the gateway knows of its surfaces');
-surfaces
-  .command('list')
-  .description('all surfaces, one a line')
-  .addOption(gatewayConfig())
-  .addOption(output())
-  .action(async (flags: { config: string; output: Output }) => {
-    const { listSurfaces } = await import('./commands/surfaces.ts');
-    print(await listSurfaces({ gatewayConfigPath: flags.config, output: flags.output }));
-  });
-surfaces
-  .command('show <name>')
-  .description('one surface with its defaults filled in')
-  .addOption(gatewayConfig())
-  .addOption(output())
-  .action(async (name: string, flags: { config: string; output: Output }) => {
-    const { showSurface } = await import('./commands/surfaces.ts');
-    print(await showSurface({ gatewayConfigPath: flags.config, name, output: flags.output }));
-  });
-surfaces
-  .command('revoke <name>')
-  .description('end its sessions now and let none begin')
-  .addOption(gatewayConfig())
-  .option('--undo', 'let it act again')
-  .addOption(output())
-  .action(async (name: string, flags: { config: string; undo?: true; output: Output }) => {
-    const { revokeSurface } = await import('./commands/surfaces.ts');
-    const isRevoked = flags.undo !== true;
-    print(await revokeSurface({ gatewayConfigPath: flags.config, name, isRevoked, output: flags.output }));
-  });
-
 program
   .command('rbac <file>')
   .description('the least Kubernetes rights that a ControlSurface file needs, ready for kubectl apply')
@@ -258,6 +228,7 @@ program
   });
 
 addMeasureCommands(program, commandLine);
+addSurfacesCommands(program, commandLine);
 
 try {
   await program.parseAsync();

@@ -1,83 +1,143 @@
 /**
  * `surfaced surfaces list, show, revoke`: what a gateway knows, read from its registry folder and its state. A
- * running gateway sees a revocation as a change of the file and closes the surface's sessions. Approval belongs
- * to attestation by TPM and is not here.
+ * running gateway sees a revocation as a change of the file and closes the surface's sessions.
  */
-import { randomBytes } from 'node:crypto';
-import { chmod, chown, readdir, realpath, rename, stat, writeFile } from 'node:fs/promises';
-import path from 'node:path';
-import { parseAllDocuments, stringify } from 'yaml';
-import { openTokens, type TokenInfo } from '../attest/enrol/tokens.ts';
-import { checkSurface } from '../bridge/registry/check.ts';
-import { openFolderRegistry } from '../bridge/registry/folder.ts';
-import { systemClock } from '../clock.ts';
-import { loadConfig, parseConfigs, readConfigFile } from '../config/load.ts';
-import type { ControlSurface } from '../config/schema.ts';
+import { stringify } from 'yaml';
+import { caseText } from '../attest/policy/evidence-file.ts';
+import { stateError } from '../attest/state-files.ts';
+import type { Dossier } from '../attest/trust/dossier.ts';
+import { readDossier } from '../attest/trust/dossiers.ts';
+import type { Quarantined, SurfaceTrust } from '../attest/trust/types.ts';
+import { levelSentences, type Verdict } from '../attest/verifier/verdict.ts';
+import { loadConfig } from '../config/load.ts';
 import { SurfacedError } from '../errors.ts';
-import { silentLog } from '../log.ts';
 import type { Output } from './cli.ts';
+import { type KnownSurface, type KnownSurfaces, readKnownSurfaces } from './known-surfaces.ts';
+import { changeSurface, unknownSurface } from './registry-files.ts';
 
-interface Known {
-  readonly folder: string;
-  readonly surfaces: readonly ControlSurface[];
-  readonly problems: readonly { readonly source: string; readonly message: string }[];
-  readonly tokens: readonly TokenInfo[];
-}
-
-async function read(gatewayConfigPath: string): Promise<Known> {
-  const { registry: place, stateDir } = await loadConfig('Gateway', gatewayConfigPath);
-  const registry = await openFolderRegistry({ folder: place.folder, log: silentLog });
-  const [surfaces, problems] = [registry.list(), registry.problems()];
-  await registry.close();
-  const tokens = openTokens({ folder: path.join(stateDir, 'tokens'), clock: systemClock });
-  return { folder: place.folder, surfaces, problems, tokens: await tokens.list() };
-}
-
-const tokensOf = (known: Known, name: string) => known.tokens.filter(({ surface }) => surface === name);
-
-/** All surfaces, one a line, and the files that cannot be read. @throws SurfacedError */
+/** All surfaces, one a line, the TPMs that wait for approval, and the files that cannot be read. @throws SurfacedError */
 export async function listSurfaces(options: {
   readonly gatewayConfigPath: string;
   readonly output: Output;
 }): Promise<string> {
-  const known = await read(options.gatewayConfigPath);
-  const surfaces = known.surfaces.map(({ metadata: { name }, spec }) => ({
-    name,
-    isRevoked: spec.isRevoked,
-    bindings: spec.bindings.length,
-    openTokens: tokensOf(known, name).length,
-  }));
-  const { problems } = known;
-  if (options.output === 'json') return `${JSON.stringify({ surfaces, problems }, null, 2)}\n`;
-  const rows = surfaces.map(({ name, isRevoked, bindings, openTokens }) => [
-    name,
-    isRevoked ? 'revoked' : 'active',
-    `${bindings}`,
-    `${openTokens}`,
+  const { surfaces, quarantine, problems } = await readKnownSurfaces(options.gatewayConfigPath);
+  if (options.output === 'json') {
+    const listed = surfaces.map(({ surface: { metadata, spec }, state, trust, openTokens }) => ({
+      name: metadata.name,
+      state,
+      isRevoked: spec.isRevoked,
+      ekSha256: spec.tpm?.ekSha256 ?? null,
+      level: state === 'trusted' ? (trust?.level ?? null) : null,
+      attestedAt: timeOf(trust?.attestedAt ?? null),
+      reason: trust?.reason ?? null,
+      bindings: spec.bindings.length,
+      openTokens: openTokens.length,
+    }));
+    const waiting = quarantine.map(({ firstSeenAt, lastSeenAt, ...one }) => ({
+      ...one,
+      firstSeenAt: timeOf(firstSeenAt),
+      lastSeenAt: timeOf(lastSeenAt),
+    }));
+    return `${JSON.stringify({ surfaces: listed, quarantine: waiting, problems }, null, 2)}\n`;
+  }
+  const head = ['NAME', 'STATE', 'LEVEL', 'EK', 'LAST ATTESTED', 'BINDINGS', 'OPEN TOKENS'];
+  const rows = surfaces.map(({ surface: { metadata, spec }, state, trust, openTokens }) => [
+    metadata.name,
+    state,
+    state === 'trusted' ? `${trust?.level ?? '-'}` : '-',
+    spec.tpm?.ekSha256.slice(0, 12) ?? '-',
+    timeOf(trust?.attestedAt ?? null) ?? '-',
+    `${spec.bindings.length}`,
+    `${openTokens.length}`,
   ]);
-  const table = columns([['NAME', 'STATE', 'BINDINGS', 'OPEN TOKENS'], ...rows]);
-  return `${table}${problems.map(({ message }) => `\nproblem: ${message}\n`).join('')}`;
+  const reasons = surfaces.flatMap(({ surface, state, trust }) =>
+    trust && (state === 'failed' || state === 'stale') ? [`${surface.metadata.name}: ${trust.reason}\n`] : [],
+  );
+  const faults = problems.map(({ message }) => `\nproblem: ${message}\n`);
+  return [columns([head, ...rows]), ...reasons, waitingText(quarantine), ...faults].join('');
 }
 
-/** One surface with its defaults filled in. @throws SurfacedError E_SURFACE_UNKNOWN */
+function waitingText(quarantine: readonly Quarantined[]): string {
+  if (quarantine.length === 0) return '';
+  const rows = quarantine.map((one) => [
+    one.pairingCode,
+    one.address,
+    timeOf(one.firstSeenAt) ?? '',
+    one.ekSha256.slice(0, 12),
+    one.hasTrustedCertificate ? 'trusted' : `not trusted: ${one.certificate}`,
+  ]);
+  const table = columns([['CODE', 'ADDRESS', 'WAITS SINCE', 'EK', 'CERTIFICATE'], ...rows]);
+  return `\nTPMs that wait for approval; compare the code with the panel:\n${table}`;
+}
+
+/** One surface with its defaults filled in, its state, and what the last verdict said. @throws SurfacedError E_SURFACE_UNKNOWN */
 export async function showSurface(options: {
   readonly gatewayConfigPath: string;
   readonly name: string;
   readonly output: Output;
 }): Promise<string> {
-  const known = await read(options.gatewayConfigPath);
-  const surface = known.surfaces.find(({ metadata }) => metadata.name === options.name);
-  if (!surface) throw unknown(options.name, known.folder);
-  const tokens = tokensOf(known, options.name).map(({ id, usesLeft, expiresAt }) => ({
+  const { known, all } = await find(options.gatewayConfigPath, options.name);
+  const { surface, state, trust } = known;
+  const verdict = (await dossierOf(known, all))?.verdict ?? null;
+  const tokens = known.openTokens.map(({ id, usesLeft, expiresAt }) => ({
     id,
     usesLeft,
-    expiresAt: new Date(expiresAt).toISOString(),
+    expiresAt: timeOf(expiresAt),
   }));
-  if (options.output === 'json') return `${JSON.stringify({ surface, openTokens: tokens }, null, 2)}\n`;
-  const lines = tokens.map(
-    (token) => `# open token ${token.id}: ${token.usesLeft} uses until ${token.expiresAt}\n`,
-  );
-  return `${lines.join('')}${stringify(surface, { lineWidth: 0 })}`;
+  if (options.output === 'json')
+    return `${JSON.stringify({ surface, state, trust, verdict, openTokens: tokens }, null, 2)}\n`;
+  // As comments, so that what is left is a whole file.
+  const notes = [
+    ...(surface.spec.tpm ? [`state: ${state}${trust ? `, ${trust.reason}` : ''}`] : []),
+    ...(trust ? trustLines(trust) : []),
+    ...(verdict ? verdictLines(verdict) : []),
+    ...tokens.map((token) => `open token ${token.id}: ${token.usesLeft} uses until ${token.expiresAt}`),
+  ];
+  return `${notes.map((note) => `# ${note}\n`).join('')}${stringify(surface, { lineWidth: 0 })}`;
+}
+
+const trustLines = ({ level, attestedAt, evidence, reference, firmware }: SurfaceTrust): string[] => [
+  ...(level === null ? [] : [`level ${level}: ${levelSentences[level]}`]),
+  ...(attestedAt === null ? [] : [`last accepted evidence: ${timeOf(attestedAt)} (${evidence})`]),
+  ...(reference === null ? [] : [`reference values: ${reference.name} version ${reference.version}`]),
+  ...(firmware === null ? [] : [`software, by its own word: ${firmware}`]),
+];
+
+const verdictLines = ({ checks, measured }: Verdict): string[] => [
+  `last verdict: ${measured.firmwareEvents} firmware events, ${measured.files} files, ${measured.systemdRecords} records of systemd, ${measured.imaEntries} IMA entries`,
+  ...columns(checks.map(({ name, outcome, reason }) => ['', outcome, name, reason]))
+    .split('\n')
+    .filter((line) => line !== ''),
+];
+
+/**
+ * The last evidence of a surface as a file that `surfaced policy test` reads.
+ * @throws SurfacedError E_SURFACE_UNKNOWN, E_STATE_DIR, E_USAGE when there is none
+ */
+export async function showEvidence(gatewayConfigPath: string, name: string): Promise<string> {
+  const { known, all } = await find(gatewayConfigPath, name);
+  const dossier = await dossierOf(known, all);
+  if (!dossier) throw new SurfacedError('E_USAGE', `there is no evidence of "${name}" yet`);
+  return caseText(dossier.case);
+}
+
+async function find(
+  gatewayConfigPath: string,
+  name: string,
+): Promise<{ readonly known: KnownSurface; readonly all: KnownSurfaces }> {
+  const all = await readKnownSurfaces(gatewayConfigPath);
+  const known = all.surfaces.find(({ surface }) => surface.metadata.name === name);
+  if (!known) throw unknownSurface(name, all.config.registry.folder);
+  return { known, all };
+}
+
+async function dossierOf({ surface }: KnownSurface, { config }: KnownSurfaces): Promise<Dossier | null> {
+  if (!surface.spec.tpm) return null;
+  try {
+    return await readDossier(config.stateDir, surface.spec.tpm.ekSha256);
+  } catch (cause) {
+    throw stateError(`evidence of ${surface.metadata.name} in ${config.stateDir}`, cause);
+  }
 }
 
 /**
@@ -93,66 +153,20 @@ export async function revokeSurface(options: {
 }): Promise<string> {
   const { name, isRevoked } = options;
   const { folder } = (await loadConfig('Gateway', options.gatewayConfigPath)).registry;
-  const files: string[] = [];
-  let broken: unknown = null;
-  for (const entry of (await namesIn(folder)).filter((file) => /^[^.].*\.ya?ml$/i.test(file)).sort()) {
-    const file = path.join(folder, entry);
-    let text: string;
-    try {
-      text = await readConfigFile(file);
-      // The gateway would not look at a changed file that is broken elsewhere, so it is not changed.
-      parseConfigs('ControlSurface', text, file, checkSurface);
-    } catch (error) {
-      broken = error;
-      continue;
-    }
-    const documents = parseAllDocuments(text);
-    const ours = documents.filter((document) => document.getIn(['metadata', 'name']) === name);
-    if (ours.length === 0) continue;
-    for (const document of ours) document.setIn(['spec', 'isRevoked'], isRevoked);
-    for (const document of documents.slice(1)) document.directives!.docStart = true;
-    const changed = documents.map((document) => document.toString({ lineWidth: 0 })).join('');
-    await replaceFile(file, changed);
-    files.push(file);
-  }
-  if (files.length === 0) throw broken ?? unknown(name, folder);
+  const files = await changeSurface({
+    folder,
+    name,
+    change: (document) => document.setIn(['spec', 'isRevoked'], isRevoked),
+    isDone: ({ spec }) => spec.isRevoked === isRevoked,
+  });
+  if (files.length === 0) throw unknownSurface(name, folder);
   if (options.output === 'json') return `${JSON.stringify({ name, isRevoked, files }, null, 2)}\n`;
   const done = isRevoked ? 'is revoked; a running gateway ends its sessions now' : 'may act again';
   return `Surface ${name} ${done} (${files.join(', ')}).\n`;
 }
 
-const unknown = (name: string, folder: string) =>
-  new SurfacedError('E_SURFACE_UNKNOWN', `there is no surface "${name}" in ${folder}`);
-
-const registryError = (file: string, cause: unknown) =>
-  new SurfacedError('E_REGISTRY', `${file}: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, {
-    cause,
-  });
-
-async function namesIn(folder: string): Promise<string[]> {
-  return readdir(folder).catch((cause: unknown) => {
-    throw registryError(folder, cause);
-  });
-}
-
-/** In one step, so that the gateway never reads half a file; a link keeps pointing where it did. */
-async function replaceFile(file: string, text: string): Promise<void> {
-  try {
-    const target = await realpath(file);
-    const beside = path.join(
-      path.dirname(target),
-      `.${path.basename(target)}.${randomBytes(4).toString('hex')}`,
-    );
-    await writeFile(beside, text, { flag: 'wx' });
-    // With the owner of the old one: whoever revokes may be root, and the gateway must be able to read it.
-    const [{ mode, uid, gid }, fresh] = await Promise.all([stat(target), stat(beside)]);
-    if (fresh.uid !== uid || fresh.gid !== gid) await chown(beside, uid, gid);
-    await chmod(beside, mode & 0o777);
-    await rename(beside, target);
-  } catch (cause) {
-    throw registryError(file, cause);
-  }
-}
+const timeOf = (milliseconds: number | null): string | null =>
+  milliseconds === null ? null : new Date(milliseconds).toISOString();
 
 /** Rows with their columns in line. */
 function columns(rows: readonly (readonly string[])[]): string {

@@ -1,0 +1,92 @@
+/** What a gateway knows of its surfaces, read from its registry folder and its state; the gateway may run meanwhile. */
+import { access } from 'node:fs/promises';
+import path from 'node:path';
+import { loadAuthority } from '../attest/authority/ca.ts';
+import { openTokens, type TokenInfo } from '../attest/enrol/tokens.ts';
+import { stateError } from '../attest/state-files.ts';
+import { readTrustFile, type TrustFile } from '../attest/trust/trust-file.ts';
+import type { Quarantined, SurfaceTrust, TrustState } from '../attest/trust/types.ts';
+import { openFolderRegistry } from '../bridge/registry/folder.ts';
+import { systemClock } from '../clock.ts';
+import { loadConfig } from '../config/load.ts';
+import type { ControlSurface, GatewayConfig } from '../config/schema.ts';
+import { silentLog } from '../log.ts';
+
+/** `active`: without a TPM, where tokens are enough; `unapproved`: without a TPM, where they are not. */
+export type ShownState = TrustState | 'active' | 'unapproved';
+
+export interface KnownSurface {
+  readonly surface: ControlSurface;
+  readonly state: ShownState;
+  /** What the gateway said last about the TPM that is approved now; null: nothing, or there is none. */
+  readonly trust: SurfaceTrust | null;
+  readonly openTokens: readonly TokenInfo[];
+}
+
+export interface KnownSurfaces {
+  readonly config: GatewayConfig;
+  readonly surfaces: readonly KnownSurface[];
+  readonly quarantine: readonly Quarantined[];
+  readonly problems: readonly { readonly source: string; readonly message: string }[];
+}
+
+/** @throws SurfacedError */
+export async function readKnownSurfaces(gatewayConfigPath: string): Promise<KnownSurfaces> {
+  const config = await loadConfig('Gateway', gatewayConfigPath);
+  const registry = await openFolderRegistry({ folder: config.registry.folder, log: silentLog });
+  const [surfaces, problems] = [registry.list(), [...registry.problems()]];
+  await registry.close();
+  const tokens = await openTokens({
+    folder: path.join(config.stateDir, 'tokens'),
+    clock: systemClock,
+  }).list();
+  let told: TrustFile | null = null;
+  try {
+    told = await readTrust(config);
+  } catch (error) {
+    problems.push({ source: config.stateDir, message: (error as Error).message });
+  }
+  return {
+    config,
+    problems,
+    quarantine: told?.quarantine ?? [],
+    surfaces: surfaces.map((surface) => {
+      const { name } = surface.metadata;
+      const openTokens = tokens.filter((token) => token.surface === name);
+      const ekSha256 = surface.spec.tpm?.ekSha256;
+      const trust = told?.surfaces.find((one) => one.surface === name && one.ekSha256 === ekSha256) ?? null;
+      return { surface, trust, openTokens, state: stateOf(surface, trust, config) };
+    }),
+  };
+}
+
+function stateOf(
+  { spec }: ControlSurface,
+  trust: SurfaceTrust | null,
+  { policy }: GatewayConfig,
+): ShownState {
+  // The file is what counts; the gateway may not have seen it yet.
+  if (spec.isRevoked) return 'revoked';
+  if (!spec.tpm) return policy.identity === 'token' ? 'active' : 'unapproved';
+  return trust === null || trust.state === 'revoked' ? 'pending' : trust.state;
+}
+
+/**
+ * What a gateway has written about its surfaces last; null: none has run here yet.
+ * @throws SurfacedError E_STATE_DIR, E_CA_BROKEN
+ */
+export async function readTrust({ stateDir, site }: GatewayConfig): Promise<TrustFile | null> {
+  try {
+    // To look must not make a CA that belongs to whoever looks.
+    await access(path.join(stateDir, 'ca.pem'));
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw stateError(stateDir, cause);
+  }
+  const { pin } = await loadAuthority({ stateDir, site, clock: systemClock });
+  try {
+    return await readTrustFile(stateDir, pin);
+  } catch (cause) {
+    throw stateError(path.join(stateDir, 'trust.json'), cause);
+  }
+}

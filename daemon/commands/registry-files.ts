@@ -1,0 +1,137 @@
+/** Changes of the ControlSurface files in a registry folder: comments stay, and a running gateway never reads half a file. */
+import { randomBytes } from 'node:crypto';
+import { chmod, chown, readdir, realpath, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { type Document, parseAllDocuments, stringify } from 'yaml';
+import { checkSurface } from '../bridge/registry/check.ts';
+import { parseConfigs, readConfigFile } from '../config/load.ts';
+import type { ControlSurface } from '../config/schema.ts';
+import { SurfacedError } from '../errors.ts';
+
+/** A surface that is not in the folder. */
+export const unknownSurface = (name: string, folder: string): SurfacedError =>
+  new SurfacedError('E_SURFACE_UNKNOWN', `there is no surface "${name}" in ${folder}`);
+
+const registryError = (file: string, cause: unknown): SurfacedError =>
+  new SurfacedError('E_REGISTRY', `${file}: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, {
+    cause,
+  });
+
+/**
+ * Changes a surface in every document that describes it.
+ * @param options.change sets fields in the document
+ * @param options.isDone whether a surface is as it was to become; a file in which it is not stays as it was
+ * @returns the files that were changed; none: no file describes the surface
+ * @throws SurfacedError E_REGISTRY; E_CFG_INVALID, E_CFG_READ when it may be in a file that is broken
+ */
+export async function changeSurface(options: {
+  readonly folder: string;
+  readonly name: string;
+  readonly change: (document: Document) => void;
+  readonly isDone: (surface: ControlSurface) => boolean;
+}): Promise<string[]> {
+  const { folder, name, change, isDone } = options;
+  const files: string[] = [];
+  let broken: unknown = null;
+  for (const entry of (await namesIn(folder)).filter((file) => /^[^.].*\.ya?ml$/i.test(file)).sort()) {
+    const file = path.join(folder, entry);
+    let text: string;
+    try {
+      text = await readConfigFile(file);
+      // The gateway would not look at a changed file that is broken elsewhere, so it is not changed.
+      parseConfigs('ControlSurface', text, file, checkSurface);
+    } catch (error) {
+      broken = error;
+      continue;
+    }
+    const documents = parseAllDocuments(text);
+    const ours = documents.filter((document) => document.getIn(['metadata', 'name']) === name);
+    if (ours.length === 0) continue;
+    const changed = changedText(file, documents, () => ours.forEach(change));
+    const written = parseConfigs('ControlSurface', changed, file, checkSurface);
+    if (!written.filter(({ metadata }) => metadata.name === name).every(isDone))
+      throw new SurfacedError(
+        'E_REGISTRY',
+        `${file}: "${name}" cannot be changed here; edit the file by hand`,
+      );
+    await replaceFile(file, changed);
+    files.push(file);
+  }
+  if (files.length === 0 && broken !== null) throw broken;
+  return files;
+}
+
+function changedText(file: string, documents: readonly Document[], change: () => void): string {
+  try {
+    change();
+  } catch (cause) {
+    // A part that is an alias of another, for instance.
+    throw new SurfacedError('E_REGISTRY', `${file}: ${(cause as Error).message}; edit the file by hand`, {
+      cause,
+    });
+  }
+  for (const document of documents.slice(1)) document.directives!.docStart = true;
+  return documents.map((document) => document.toString({ lineWidth: 0 })).join('');
+}
+
+/**
+ * Adds a file for a surface that has none.
+ * @param surface what the file is to hold
+ * @returns the file
+ * @throws SurfacedError E_REGISTRY, also when a file of that name describes something else
+ */
+export async function addSurfaceFile(folder: string, surface: object, name: string): Promise<string> {
+  const file = path.join(folder, `${name}.yaml`);
+  const text = stringify(surface, { lineWidth: 0 });
+  parseConfigs('ControlSurface', text, file, checkSurface);
+  try {
+    await stat(file);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw registryError(file, cause);
+    await writeBeside(file, { text, like: folder, mode: 0o644 });
+    return file;
+  }
+  throw new SurfacedError('E_REGISTRY', `${file} is there already and does not describe "${name}"`);
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return readdir(folder).catch((cause: unknown) => {
+    throw registryError(folder, cause);
+  });
+}
+
+/** A link keeps pointing where it did. */
+async function replaceFile(file: string, text: string): Promise<void> {
+  try {
+    const target = await realpath(file);
+    const { mode } = await stat(target);
+    await writeBeside(target, { text, like: target, mode: mode & 0o777 });
+  } catch (cause) {
+    throw cause instanceof SurfacedError ? cause : registryError(file, cause);
+  }
+}
+
+/**
+ * In one step, so that the gateway never reads half a file.
+ * @param options.like its owner gets the file, too: whoever writes may be root, and the gateway must be able to read it
+ */
+async function writeBeside(
+  file: string,
+  { text, like, mode }: { readonly text: string; readonly like: string; readonly mode: number },
+): Promise<void> {
+  const beside = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(4).toString('hex')}`);
+  try {
+    await writeFile(beside, text, { flag: 'wx' });
+    try {
+      const [{ uid, gid }, fresh] = await Promise.all([stat(like), stat(beside)]);
+      if (fresh.uid !== uid || fresh.gid !== gid) await chown(beside, uid, gid);
+      await chmod(beside, mode);
+      await rename(beside, file);
+    } catch (cause) {
+      await unlink(beside);
+      throw cause;
+    }
+  } catch (cause) {
+    throw registryError(file, cause);
+  }
+}
