@@ -22,6 +22,11 @@ export const mostLogBytes = 8 * 1024 * 1024;
 /** Most bytes of one log when its parts are put together. */
 export const mostWholeLogBytes = 16 * 1024 * 1024;
 
+/** Most bytes of one certificate that is sent. */
+export const mostCertificateBytes = 4096;
+/** Most certificates of a chain that are sent. */
+export const mostChainCertificates = 16;
+
 /** Who the surface says that it is; nothing of it is proven yet. */
 export interface KeyClaims {
   /** TPMT_PUBLIC of the endorsement key. */
@@ -69,14 +74,17 @@ export interface Evidence {
   readonly logs: LogParts;
 }
 
-const bytes = (most: number) =>
+/** JSON form of bytes: base64 as it is written here, of at most so many. */
+export const bytes = (most: number) =>
   z
     .string()
     .max(Math.ceil(most / 3) * 4)
     .transform((text, context): Uint8Array => {
       const decoded = Buffer.from(text, 'base64');
-      if (decoded.toString('base64') === text) return decoded;
-      context.addIssue({ code: 'custom', message: 'not base64' });
+      const isBase64 = decoded.toString('base64') === text;
+      if (isBase64 && decoded.length <= most) return decoded;
+      const message = isBase64 ? `${decoded.length} bytes, at most ${most}` : 'not base64';
+      context.addIssue({ code: 'custom', message });
       return z.NEVER;
     });
 
@@ -93,8 +101,8 @@ const pcrNumber = z
 /** JSON form of {@link KeyClaims}. */
 export const keyClaimsSchema = z.strictObject({
   ekPublic: bytes(1024),
-  ekCertificate: bytes(4096).nullable(),
-  ekChain: z.array(bytes(4096)).max(16),
+  ekCertificate: bytes(mostCertificateBytes).nullable(),
+  ekChain: z.array(bytes(mostCertificateBytes)).max(mostChainCertificates),
   akPublic: bytes(1024),
 });
 
@@ -103,7 +111,11 @@ export const challengeSchema = z.strictObject({
   nonce: bytes(32).refine(({ length }) => length === 32, '32 bytes'),
   credential: z.strictObject({ blob: bytes(256), secret: bytes(1024) }).nullable(),
   bank: z.enum(quotableBanks),
-  pcrs: z.array(z.int().min(0).max(15)).min(1).max(16),
+  pcrs: z
+    .array(z.int().min(0).max(15))
+    .min(1)
+    .max(16)
+    .refine((pcrs) => pcrs.every((pcr, index) => pcr > (pcrs[index - 1] ?? -1)), 'not ascending'),
   logs: z.strictObject({ firmware: position, ima: position, measured: position, systemd: position }),
 });
 
@@ -116,10 +128,16 @@ export const evidenceSchema = z.strictObject({
     const entries = Object.entries(values).map(([pcr, value]) => [Number(pcr), value] as const);
     return new Map(entries.sort(([one], [other]) => one - other)) as ReadonlyMap<number, Uint8Array>;
   }),
-  logs: z.strictObject({ firmware: part, ima: part, measured: part, systemd: part }),
+  logs: z
+    .strictObject({ firmware: part, ima: part, measured: part, systemd: part })
+    .refine(
+      (logs) => logNames.reduce((total, name) => total + (logs[name]?.bytes.length ?? 0), 0) <= mostLogBytes,
+      `more than ${mostLogBytes} bytes in all`,
+    ),
 });
 
-const base64 = (value: Uint8Array): string =>
+/** What {@link bytes} reads. */
+export const base64 = (value: Uint8Array): string =>
   Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
 
 /** What {@link keyClaimsSchema} reads. */

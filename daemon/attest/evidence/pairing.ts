@@ -16,6 +16,9 @@ export const pairingSaltBytes = 16;
  */
 export function pairingCode(salt: Uint8Array, ekSha256: string, caPin: string): string {
   if (salt.length !== pairingSaltBytes) throw new RangeError(`a salt of ${salt.length} bytes`);
+  // Else Buffer.from would take what it can read of it, and many keys would have the same code.
+  if (!/^[0-9a-f]{64}$/.test(ekSha256))
+    throw new RangeError('the hash of an endorsement key is 64 hex digits');
   const digest = createHash('sha256')
     .update('surfaced/pairing/v1\0')
     .update(salt)
