@@ -1,4 +1,4 @@
-/** Capital letters and digits, three lights wide and five high, drawn for this project. */
+/** Capital letters, digits and the dash, three lights wide and five high, drawn for this project. */
 
 const glyphs: Readonly<Record<string, readonly string[]>> = {
   '0': ['###', '#.#', '#.#', '#.#', '###'],
@@ -37,6 +37,7 @@ const glyphs: Readonly<Record<string, readonly string[]>> = {
   X: ['#.#', '#.#', '.#.', '#.#', '#.#'],
   Y: ['#.#', '#.#', '.#.', '.#.', '.#.'],
   Z: ['###', '..#', '.#.', '#..', '###'],
+  '-': ['...', '...', '###', '...', '...'],
 };
 
 /** Width of a character, in lights. */

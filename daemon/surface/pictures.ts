@@ -57,6 +57,12 @@ const faults: Readonly<
     flashes: 3,
     isInside: (x, y) => Math.max(Math.abs(x), Math.abs(y)) >= 0.7,
   },
+  // A full square: the chip that does not answer.
+  identity: {
+    hue: palette.yellow,
+    flashes: 4,
+    isInside: (x, y) => Math.max(Math.abs(x), Math.abs(y)) <= 0.5,
+  },
 };
 
 /** Draws a picture at one instant; it changes with time. */
@@ -124,17 +130,17 @@ function paintFault(canvas: Canvas, fault: PictureFault, at: Millis): void {
  */
 function paintCode(canvas: Canvas, code: string, at: Millis): void {
   const { width, height } = canvas;
-  const atOnce = charactersAtOnce(canvas);
-  if (atOnce === 0 || code === '') {
+  const pages = pagesOf(canvas, code);
+  const count = pages.length;
+  if (count === 0) {
     draw(canvas, white, () => pulse(at, periodMs, 0.05, 0.6));
     return;
   }
-  const count = Math.ceil(code.length / atOnce);
   const moment = at % (count * showMs + pauseMs);
   const index = Math.floor(moment / showMs);
-  if (index >= count || moment % showMs >= showMs - gapMs) return;
-  const shown = code.slice(index * atOnce, (index + 1) * atOnce);
-  const left = Math.floor((width - (atOnce * (glyphWidth + 1) - 1)) / 2);
+  const shown = pages[index];
+  if (shown === undefined || moment % showMs >= showMs - gapMs) return;
+  const left = Math.floor((width - (shown.length * (glyphWidth + 1) - 1)) / 2);
   const top = Math.floor((height - glyphHeight) / 2);
   for (let place = 0; place < shown.length; place++) {
     for (let row = 0; row < glyphHeight; row++) {
@@ -148,18 +154,27 @@ function paintCode(canvas: Canvas, code: string, at: Millis): void {
 }
 
 function codeChangesAt(canvas: Omit<Canvas, 'rgb'>, code: string, at: Millis): Millis {
-  const atOnce = charactersAtOnce(canvas);
-  if (atOnce === 0 || code === '') return at;
-  const shownMs = Math.ceil(code.length / atOnce) * showMs;
+  const pages = pagesOf(canvas, code);
+  if (pages.length === 0) return at;
+  const shownMs = pages.length * showMs;
   const moment = at % (shownMs + pauseMs);
   const intoShow = moment % showMs;
   const next = moment - intoShow + (intoShow < showMs - gapMs ? showMs - gapMs : showMs);
   return at - moment + (next < shownMs ? next : shownMs + pauseMs);
 }
 
-/** 0: the matrix is too small for a character. */
-function charactersAtOnce({ width, height }: Omit<Canvas, 'rgb'>): number {
-  return height < glyphHeight ? 0 : Math.floor((width + 1) / (glyphWidth + 1));
+/**
+ * What is shown of a code at a time: all of it, or its groups in parts that are about as long as each other. A dash between
+ * groups that are not seen together is left out. None: the matrix is too small for a character.
+ */
+function pagesOf({ width, height }: Omit<Canvas, 'rgb'>, code: string): readonly string[] {
+  const atOnce = height < glyphHeight ? 0 : Math.floor((width + 1) / (glyphWidth + 1));
+  if (atOnce === 0 || code === '') return [];
+  if (code.length <= atOnce) return [code];
+  return code.split('-').flatMap((group) => {
+    const length = Math.ceil(group.length / Math.ceil(group.length / atOnce));
+    return group.match(new RegExp(`.{1,${length}}`, 'g')) ?? [];
+  });
 }
 
 /** Every light by where its middle is on a square from -1 to 1. */

@@ -204,9 +204,10 @@ export type SurfaceInput =
 
 /**
  * Why a surface cannot work, as far as a picture can say it. `network`: the gateway is not reached. `refused`: it says
- * no, and trying again will not change that.
+ * no, and trying again will not change that. `identity`: the surface cannot prove what it is, because its TPM or the logs
+ * of this machine fail.
  */
-export type Fault = 'network' | 'refused';
+export type Fault = 'network' | 'refused' | 'identity';
 
 /** The absolute number that an operator asks for, with the number that they saw when they asked. */
 export interface Intent {

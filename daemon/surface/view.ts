@@ -51,7 +51,8 @@ export class View {
   frame(scene: Scene, at: Millis): Frame {
     const last = this.#last;
     if (last !== null && !this.#isDirty && (this.#changesAt === null || at < this.#changesAt)) return last;
-    const { arming, link, isLocked } = scene;
+    const { arming, isLocked } = scene;
+    const link = linkOf(scene);
     const isArming = arming.request !== null;
     const state: MatrixState = {
       link: link.state,
@@ -121,4 +122,10 @@ export class View {
       at,
     );
   }
+}
+
+/** The same that the matrix shows while offline, for displays of text: a code before anything else. */
+function linkOf({ link, pairingCode }: Scene): Frame['link'] {
+  if (link.state !== 'offline' || pairingCode === null) return link;
+  return { ...link, detail: `Code ${pairingCode}, to be approved on the gateway.` };
 }

@@ -11,10 +11,11 @@ import {
 import type { Fault, PodLight } from '../../daemon/surface/types.ts';
 import { binding, desk, pods, Rig, view } from './rig.ts';
 
-const faults: readonly PictureFault[] = ['network', 'refused', 'panel'];
+const faults: readonly PictureFault[] = ['network', 'refused', 'panel', 'identity'];
 const pictures: readonly Picture[] = [
   { kind: 'boot' },
   { kind: 'pairing', code: '3F7A' },
+  { kind: 'pairing', code: '4821-9037' },
   ...faults.map((fault): Picture => ({ kind: 'fault', fault })),
 ];
 
@@ -77,6 +78,16 @@ t.test('faults differ in shape, in hue and in the number of flashes', async (t) 
     '#......#',
     '########',
   ]);
+  t.same(shape(paint({ kind: 'fault', fault: 'identity' }, 0), 8, 100), [
+    '........',
+    '........',
+    '..####..',
+    '..####..',
+    '..####..',
+    '..####..',
+    '........',
+    '........',
+  ]);
   const hues = faults.map((fault) =>
     [...new Set(paint({ kind: 'fault', fault }, 0))].filter((part) => part > 0).join(),
   );
@@ -89,7 +100,7 @@ t.test('faults differ in shape, in hue and in the number of flashes', async (t) 
     [8, 1],
   ] as const) {
     const counts = faults.map((fault) => flashes({ kind: 'fault', fault }, width, height));
-    t.same(counts, [1, 2, 3], `${width}x${height}: flashes tell them apart without hue or shape`);
+    t.same(counts, [1, 2, 3, 4], `${width}x${height}: flashes tell them apart without hue or shape`);
   }
 });
 
@@ -137,9 +148,55 @@ t.test('a pairing code is shown two characters at a time, with the place of each
   t.ok(Math.max(...paint({ kind: 'pairing', code: '3F7A' }, 1500, 2, 2)) > 0, 'too small: a pulse');
 });
 
+/** The shapes that a code goes through, one a line of pictures beside each other. */
+function pages(code: string, width: number, height: number): string[] {
+  const picture: Picture = { kind: 'pairing', code };
+  const seen: string[][] = [];
+  for (let at = 0; at < 60_000; at += 1500) {
+    const rgb = paint(picture, at, width, height);
+    if (Math.max(...rgb) === 0) break;
+    seen.push(shape(rgb, width, 100));
+  }
+  return Array.from({ length: height }, (_, row) => seen.map((rows) => rows[row]).join('  '));
+}
+
+t.test('the code of a TPM can be read on every matrix with room for a digit', async (t) => {
+  t.same(pages('4821-9037', 8, 8), [
+    '........  ........  ........  ........',
+    '#.#.###.  ###..#..  ###.###.  ###.###.',
+    '#.#.#.#.  ..#.##..  #.#.#.#.  ..#...#.',
+    '###.###.  ###..#..  ###.#.#.  .##..#..',
+    '..#.#.#.  #....#..  ..#.#.#.  ..#..#..',
+    '..#.###.  ###.###.  ###.###.  ###..#..',
+    '........  ........  ........  ........',
+    '#.......  .#......  ..#.....  ...#....',
+  ]);
+  t.same(pages('4821-9037', 16, 8), [
+    '................  ................',
+    '#.#.###.###..#..  ###.###.###.###.',
+    '#.#.#.#...#.##..  #.#.#.#...#...#.',
+    '###.###.###..#..  ###.#.#..##..#..',
+    '..#.#.#.#....#..  ..#.#.#...#..#..',
+    '..#.###.###.###.  ###.###.###..#..',
+    '................  ................',
+    '#...............  .#..............',
+  ]);
+  t.same(pages('5566-1004', 35, 7), [
+    '...................................',
+    '###.###.###.###......#..###.###.#.#',
+    '#...#...#...#.......##..#.#.#.#.#.#',
+    '###.###.###.###.###..#..#.#.#.#.###',
+    '..#...#.#.#.#.#......#..#.#.#.#...#',
+    '###.###.###.###.....###.###.###...#',
+    '#..................................',
+  ]);
+  t.equal(pages('4821-9037', 13, 9)[0]?.split('  ').length, 4, 'two and two rather than three and one');
+  t.equal(pages('4821-9037', 5, 5)[0]?.split('  ').length, 8);
+});
+
 t.test('every character is another one', async (t) => {
   const drawn = new Set<string>();
-  const characters = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ';
+  const characters = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-';
   for (const character of characters) {
     const rows = [0, 1, 2, 3, 4].map((row) =>
       [0, 1, 2].map((column) => isLitIn(character, column, row)).join(),
@@ -203,6 +260,19 @@ t.test('offline shows booting, then the fault, and the pairing code before both'
   t.equal(shown(), expected({ kind: 'pairing', code: '3F7A' }));
   rig.apply({ type: 'pairing', code: null });
   t.equal(shown(), expected({ kind: 'fault', fault: 'refused' }));
+});
+
+t.test('text says the code as well, while it is needed', async (t) => {
+  const rig = new Rig(desk, [binding()]);
+  const detail = () => rig.frame.link.detail;
+  rig.apply({ type: 'pairing', code: '4821-9037' });
+  t.not(detail(), '', 'not while it is online');
+  t.notMatch(detail(), /4821/);
+  rig.apply({ type: 'link', state: 'offline', detail: 'why', isAttested: false, fault: 'refused' });
+  t.match(detail(), /4821-9037/);
+  t.ok(`OFFLINE: ${detail()}`.length <= 56, 'a row of the display of a Mackie Control');
+  rig.apply({ type: 'pairing', code: null });
+  t.equal(detail(), 'why');
 });
 
 t.test('the row of a control that is missing flashes at both ends until it is back', async (t) => {
