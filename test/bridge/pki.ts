@@ -13,7 +13,7 @@ export interface Issued {
 
 export interface Authority {
   readonly caPem: string;
-  server(): Promise<Issued>;
+  server(options?: { address?: string; notAfter?: Date }): Promise<Issued>;
   /** A client certificate for `surfaced://<site>/<surface>`. */
   client(surface: string, options?: { site?: string; notAfter?: Date }): Promise<Issued>;
 }
@@ -25,7 +25,7 @@ const newKeys = () => webcrypto.subtle.generateKey(algorithm, true, ['sign', 've
 
 export async function createAuthority(name: string): Promise<Authority> {
   const keys = await newKeys();
-  const notBefore = new Date(Date.now() - 60_000);
+  const notBefore = new Date(Date.now() - 86_400_000);
   const dayLater = new Date(Date.now() + 86_400_000);
   const ca = await x509.X509CertificateGenerator.createSelfSigned({
     name: `CN=${name}`,
@@ -38,7 +38,12 @@ export async function createAuthority(name: string): Promise<Authority> {
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
     ],
   });
-  const issue = async (subject: string, names: x509.JsonGeneralNames, notAfter: Date): Promise<Issued> => {
+  const issue = async (
+    subject: string,
+    names: x509.JsonGeneralNames,
+    notAfter: Date,
+    usage: string,
+  ): Promise<Issued> => {
     const own = await newKeys();
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: `01${randomBytes(8).toString('hex')}`,
@@ -49,7 +54,10 @@ export async function createAuthority(name: string): Promise<Authority> {
       signingAlgorithm: algorithm,
       notBefore,
       notAfter,
-      extensions: [new x509.SubjectAlternativeNameExtension(names)],
+      extensions: [
+        new x509.ExtendedKeyUsageExtension([usage]),
+        new x509.SubjectAlternativeNameExtension(names),
+      ],
     });
     return {
       keyPem: pem(await webcrypto.subtle.exportKey('pkcs8', own.privateKey)),
@@ -58,20 +66,22 @@ export async function createAuthority(name: string): Promise<Authority> {
   };
   return {
     caPem: ca.toString('pem'),
-    server: () =>
+    server: (options = {}) =>
       issue(
         'gateway',
         [
           { type: 'dns', value: 'localhost' },
-          { type: 'ip', value: '127.0.0.1' },
+          { type: 'ip', value: options.address ?? '127.0.0.1' },
         ],
-        dayLater,
+        options.notAfter ?? dayLater,
+        x509.ExtendedKeyUsage.serverAuth,
       ),
     client: (surface, options = {}) =>
       issue(
         surface,
         [{ type: 'url', value: `surfaced://${options.site ?? 'site'}/${surface}` }],
         options.notAfter ?? dayLater,
+        x509.ExtendedKeyUsage.clientAuth,
       ),
   };
 }

@@ -35,6 +35,7 @@ const parts: readonly (readonly [prefix: string, part: Part])[] = [
   ['daemon/surface/', 'surface'],
   ['daemon/config/', 'config'],
   ['daemon/errors.ts', 'common'],
+  ['daemon/gateway-certificate.ts', 'common'],
   ['daemon/log.ts', 'common'],
   ['daemon/clock.ts', 'common'],
   ['daemon/health.ts', 'common'],

@@ -2,7 +2,7 @@
  * The Pi's end of the relay: turns what comes from the gateway into inputs of the surface, and intents into
  * commands. What cannot be sent now is never sent: it gets its end here and at once.
  */
-import type { CredentialSource, Credentials } from '../../attest/types.ts';
+import type { CredentialSource, Credentials, Level } from '../../attest/types.ts';
 import type { Clock } from '../../clock.ts';
 import type { PartHealth } from '../../health.ts';
 import type { Log } from '../../log.ts';
@@ -44,6 +44,8 @@ export interface LinkStatus {
   readonly state: LinkState;
   readonly detail: string;
   readonly isAttested: boolean;
+  /** What the gateway has found to hold of this surface's software; null when it is not attested. */
+  readonly level: Level | null;
   readonly session: string | null;
   readonly gatewaySession: string | null;
   /** Attempts in a row that brought nothing lasting. */
@@ -82,7 +84,11 @@ class MqttLink implements Link {
   readonly #badSeen = new Set<string>();
   #listener: (input: SurfaceInput) => void = () => {};
   /** By the certificate, and by what the gateway says of it. */
-  #trust = { isCertified: false, isTokenOnly: false };
+  #trust: { isCertified: boolean; level: Level | null; isTokenOnly: boolean } = {
+    isCertified: false,
+    level: null,
+    isTokenOnly: false,
+  };
   #shown: LinkInput | null = null;
   #heardAt = 0;
   #teleAt = 0;
@@ -145,6 +151,7 @@ class MqttLink implements Link {
       state,
       detail,
       isAttested,
+      level: isAttested ? this.#trust.level : null,
       session: this.#uplink.line?.session ?? null,
       gatewaySession: this.#watch.session,
       attempts: this.#uplink.attempts,
@@ -154,8 +161,9 @@ class MqttLink implements Link {
   }
 
   health(): PartHealth {
-    const { state, detail } = this.#current();
-    return { ok: state === 'online', detail: detail || state };
+    const { state, detail, isAttested, level } = this.status();
+    const trust = isAttested ? `attested at level ${level}` : 'not attested';
+    return { ok: state === 'online', detail: detail || `${state}, ${trust}` };
   }
 
   send(intent: Intent): void {
@@ -187,7 +195,8 @@ class MqttLink implements Link {
   #announce(line: Line): void {
     this.#counters.connects += 1;
     this.#heardAt = this.#now();
-    this.#trust = { ...this.#trust, isCertified: line.credentials.trust === 'tpm' };
+    const { trust, level } = line.credentials;
+    this.#trust = { ...this.#trust, isCertified: trust === 'tpm', level };
     const status = encodeStatus(line.session, 'online', this.#unixMs());
     this.#publish(line, 'status', status, { qos: 1, isRetained: true });
     this.#giveBirth(line);

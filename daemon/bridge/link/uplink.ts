@@ -156,7 +156,8 @@ export class Uplink {
     const old = this.#line;
     this.#line = line;
     old?.connection.discard();
-    this.#options.log.info({ session: line.session, surface: line.credentials.surface }, 'connected');
+    const { surface, trust, level } = line.credentials;
+    this.#options.log.info({ session: line.session, surface, trust, level }, 'connected');
     this.#options.onLine(line);
     this.#useNewest();
   }
@@ -178,7 +179,9 @@ export class Uplink {
   #failed(error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
     const problem = error instanceof SurfacedError ? message : `Cannot connect: ${message}`;
-    this.#fault = error instanceof SurfacedError && error.class === 'refused' ? 'refused' : 'network';
+    this.#fault = faultOf(error);
+    // Trust may have been lost, and can come back by new evidence only; or else the refusal to renew says why.
+    if (error instanceof SurfacedError && error.code === 'E_LINK_REFUSED') this.#options.credentials.renew();
     if (problem === this.#problem) return;
     this.#options.log.warn({ err: error }, 'cannot connect');
     this.#problem = problem;
@@ -230,4 +233,11 @@ export class Uplink {
       await delay(waitMs, undefined, { signal }).catch(() => {});
     }
   }
+}
+
+/** What a picture can say of an error. */
+function faultOf(error: unknown): Fault {
+  if (!(error instanceof SurfacedError)) return 'network';
+  if (/^E_(?:TPM|ATTEST)/.test(error.code)) return 'identity';
+  return error.class === 'refused' ? 'refused' : 'network';
 }

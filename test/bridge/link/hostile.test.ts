@@ -6,6 +6,7 @@ import { encode } from '../../../daemon/bridge/wire/messages.ts';
 import { systemClock } from '../../../daemon/clock.ts';
 import { SurfacedError } from '../../../daemon/errors.ts';
 import { silentLog } from '../../../daemon/log.ts';
+import type { Fault } from '../../../daemon/surface/types.ts';
 import { authority, strangers } from '../broker/bed.ts';
 import { credentialsFor } from '../pki.ts';
 import { answerWell, type Peer, startFalseBroker } from './false-broker.ts';
@@ -128,16 +129,80 @@ t.test('a gateway of another CA is refused', async (t) => {
   t.same(received, [], 'not a byte of MQTT was sent to it');
 });
 
-t.test('a certificate of the right CA that is not the gateway is refused', async (t) => {
-  const { port, received } = await startFalseBroker(
-    t,
-    authority,
-    answerWell,
-    await authority.client('another'),
-  );
+t.test('a certificate that is not the gateway is refused, and sent nothing', async (t) => {
+  const cases = [
+    [await authority.client('another'), /not one for servers/],
+    [await authority.server({ address: '127.0.0.2' }), /altname/i],
+    [await strangers.server(), /not signed by the pinned CA/],
+  ] as const;
+  for (const [certificate, reason] of cases) {
+    const { port, received } = await startFalseBroker(t, authority, answerWell, certificate);
+    const rig = startLink(t, await credentials(port));
+    await rig.until(() => rig.inputs.some((each) => each.type === 'link' && reason.test(each.detail)));
+    t.match(rig.inputs.at(-1), { type: 'link', state: 'offline', fault: 'refused' });
+    t.same(received, []);
+    await rig.link.stop();
+  }
+});
+
+t.test(
+  'a gateway whose certificate ended by the clock of this machine is the gateway all the same',
+  async (t) => {
+    const ended = await authority.server({ notAfter: new Date(Date.now() - 3_600_000) });
+    const { port } = await startFalseBroker(
+      t,
+      authority,
+      (packet, peer) => {
+        answerWell(packet, peer);
+        if (packet.cmd === 'publish' && packet.topic.endsWith('/birth')) beat(peer);
+      },
+      ended,
+    );
+    const rig = startLink(t, await credentials(port));
+    await rig.until(() => rig.link.state === 'online');
+    t.equal(rig.link.health().ok, true);
+  },
+);
+
+t.test('what a picture can say of an error; a refusal asks for new credentials', async (t) => {
+  const { port } = await broker(t, (packet, peer) => {
+    if (packet.cmd !== 'connect' || peer.index > 0) return false;
+    peer.send({ cmd: 'connack', returnCode: 5, sessionPresent: false });
+    return true;
+  });
   const rig = startLink(t, await credentials(port));
-  await rig.until(() => rig.inputs.some((each) => each.type === 'link' && /altname/i.test(each.detail)));
-  t.same(received, []);
+  await rig.until(() => rig.link.state === 'online');
+  t.equal(rig.source.renewalsAsked, 1);
+  const errors: [Error, Fault][] = [
+    [new SurfacedError('E_TPM_OPEN', 'no TPM'), 'identity'],
+    [new SurfacedError('E_ATTEST_LOG', 'no log'), 'identity'],
+    [new SurfacedError('E_ENROL_EVIDENCE', 'not as expected'), 'refused'],
+    [new SurfacedError('E_GATEWAY_UNREACHABLE', 'nobody'), 'network'],
+    [new Error('what is this'), 'network'],
+  ];
+  for (const [error, fault] of errors) {
+    const link = createLink({
+      credentials: {
+        current: () => Promise.reject(error),
+        onRenewed: () => () => {},
+        onPairing: () => () => {},
+        renew: () => {},
+        stop: () => {},
+      },
+      birth: { model: 'test', firmware: '1', controls: [] },
+      clock: systemClock,
+      log: silentLog,
+      random: Math.random,
+    });
+    t.teardown(() => link.stop());
+    const told = new Promise((resolve) => {
+      link.onInput((input) => {
+        if (input.type === 'link' && input.fault !== null) resolve(input.fault);
+      });
+    });
+    link.start(new AbortController().signal);
+    t.equal(await told, fault, error.message);
+  }
 });
 
 t.test('credentials that fail, or cannot be read, are shown and asked for again', async (t) => {

@@ -52,8 +52,12 @@ t.test('it says that it is online, what it is, and is stale until the gateway is
   await rig.until(() => rig.link.state === 'online');
   t.same(rig.states(), ['offline', 'stale', 'online']);
   t.match(rig.inputs.at(-1), { type: 'link', detail: '', isAttested: true });
-  t.match(rig.link.health(), { ok: true });
-  t.match(rig.link.status(), { gatewaySession: 'gateway-1', session: birth.message.session });
+  t.same(rig.link.health(), { ok: true, detail: 'online, attested at level 0' });
+  t.match(
+    rig.lines.find(({ msg }) => msg === 'connected'),
+    { surface: 'desk', trust: 'tpm', level: 0 },
+  );
+  t.match(rig.link.status(), { level: 0, gatewaySession: 'gateway-1', session: birth.message.session });
 });
 
 t.test('stale: beats missed, API server away, gateway gone; each says why, and it comes back', async (t) => {
@@ -241,6 +245,8 @@ t.test('slots, bindings, rebirth and renew', async (t) => {
   t.same(sets, [{ type: 'bindings', bindings: [binding] }], 'the same set is not told twice');
   t.equal(rig.source.renewalsAsked, 1);
   t.match(rig.inputs.at(-1), { type: 'link', state: 'online', isAttested: false });
+  t.equal(rig.link.status().level, null, 'what a token is trusted with has no level');
+  t.equal(rig.link.health().detail, 'online, not attested');
 });
 
 t.test('messages that are not as they should be are counted, logged once, and do no harm', async (t) => {
