@@ -69,10 +69,6 @@ export async function approveIn(folder: string, approval: Approval): Promise<App
       if (level !== null) document.setIn(['spec', 'tpm', 'assertedLevel'], level);
       if (policy !== null) document.setIn(['spec', 'policy'], policy);
     },
-    isDone: ({ spec }) =>
-      spec.tpm?.ekSha256 === ekSha256 &&
-      (level === null || spec.tpm.assertedLevel === level) &&
-      (policy === null || spec.policy === policy),
   });
   if (files.length === 0) {
     const tpm = { ekSha256, ...(level === null ? {} : { assertedLevel: level }) };

@@ -1,7 +1,5 @@
 /** What a gateway knows of its surfaces, read from its registry folder and its state; the gateway may run meanwhile. */
-import { access } from 'node:fs/promises';
 import path from 'node:path';
-import { loadAuthority } from '../attest/authority/ca.ts';
 import { openTokens, type TokenInfo } from '../attest/enrol/tokens.ts';
 import { stateError } from '../attest/state-files.ts';
 import { readTrustFile, type TrustFile } from '../attest/trust/trust-file.ts';
@@ -71,21 +69,10 @@ function stateOf(
   return trust === null || trust.state === 'revoked' ? 'pending' : trust.state;
 }
 
-/**
- * What a gateway has written about its surfaces last; null: none has run here yet.
- * @throws SurfacedError E_STATE_DIR, E_CA_BROKEN
- */
-export async function readTrust({ stateDir, site }: GatewayConfig): Promise<TrustFile | null> {
+/** What a gateway has written about its surfaces last; null: none has run here yet. @throws SurfacedError E_STATE_DIR */
+export async function readTrust({ stateDir }: GatewayConfig): Promise<TrustFile | null> {
   try {
-    // To look must not make a CA that belongs to whoever looks.
-    await access(path.join(stateDir, 'ca.pem'));
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw stateError(stateDir, cause);
-  }
-  const { pin } = await loadAuthority({ stateDir, site, clock: systemClock });
-  try {
-    return await readTrustFile(stateDir, pin);
+    return await readTrustFile(stateDir);
   } catch (cause) {
     throw stateError(path.join(stateDir, 'trust.json'), cause);
   }

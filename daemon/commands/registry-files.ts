@@ -20,7 +20,6 @@ const registryError = (file: string, cause: unknown): SurfacedError =>
 /**
  * Changes a surface in every document that describes it.
  * @param options.change sets fields in the document
- * @param options.isDone whether a surface is as it was to become; a file in which it is not stays as it was
  * @returns the files that were changed; none: no file describes the surface
  * @throws SurfacedError E_REGISTRY; E_CFG_INVALID, E_CFG_READ when it may be in a file that is broken
  */
@@ -28,9 +27,8 @@ export async function changeSurface(options: {
   readonly folder: string;
   readonly name: string;
   readonly change: (document: Document) => void;
-  readonly isDone: (surface: ControlSurface) => boolean;
 }): Promise<string[]> {
-  const { folder, name, change, isDone } = options;
+  const { folder, name, change } = options;
   const files: string[] = [];
   let broken: unknown = null;
   for (const entry of (await namesIn(folder)).filter((file) => /^[^.].*\.ya?ml$/i.test(file)).sort()) {
@@ -45,33 +43,18 @@ export async function changeSurface(options: {
       continue;
     }
     const documents = parseAllDocuments(text);
-    const ours = documents.filter((document) => document.getIn(['metadata', 'name']) === name);
+    const ours = documents.filter(
+      (document) => (document.toJS() as Partial<ControlSurface> | null)?.metadata?.name === name,
+    );
     if (ours.length === 0) continue;
-    const changed = changedText(file, documents, () => ours.forEach(change));
-    const written = parseConfigs('ControlSurface', changed, file, checkSurface);
-    if (!written.filter(({ metadata }) => metadata.name === name).every(isDone))
-      throw new SurfacedError(
-        'E_REGISTRY',
-        `${file}: "${name}" cannot be changed here; edit the file by hand`,
-      );
+    for (const document of ours) change(document);
+    for (const document of documents.slice(1)) document.directives!.docStart = true;
+    const changed = documents.map((document) => document.toString({ lineWidth: 0 })).join('');
     await replaceFile(file, changed);
     files.push(file);
   }
   if (files.length === 0 && broken !== null) throw broken;
   return files;
-}
-
-function changedText(file: string, documents: readonly Document[], change: () => void): string {
-  try {
-    change();
-  } catch (cause) {
-    // A part that is an alias of another, for instance.
-    throw new SurfacedError('E_REGISTRY', `${file}: ${(cause as Error).message}; edit the file by hand`, {
-      cause,
-    });
-  }
-  for (const document of documents.slice(1)) document.directives!.docStart = true;
-  return documents.map((document) => document.toString({ lineWidth: 0 })).join('');
 }
 
 /**

@@ -157,7 +157,6 @@ export async function revokeSurface(options: {
     folder,
     name,
     change: (document) => document.setIn(['spec', 'isRevoked'], isRevoked),
-    isDone: ({ spec }) => spec.isRevoked === isRevoked,
   });
   if (files.length === 0) throw unknownSurface(name, folder);
   if (options.output === 'json') return `${JSON.stringify({ name, isRevoked, files }, null, 2)}\n`;
