@@ -13,6 +13,7 @@ import {
 } from './commands/cli.ts';
 import { addMeasureCommands } from './commands/measure.ts';
 import { calledOff, fail, runOnce, runRole } from './commands/run.ts';
+import { addSecretCommands } from './commands/secret.ts';
 import { addSurfacesCommands } from './commands/surfaces-commands.ts';
 import { midiPresets, partPresets } from './config/panel.ts';
 import { createLog, type LogLevel } from './log.ts';
@@ -228,6 +229,7 @@ program
   });
 
 addMeasureCommands(program, commandLine);
+addSecretCommands(program, commandLine);
 addSurfacesCommands(program, commandLine);
 
 try {
