@@ -12,6 +12,7 @@ import {
   wholeNumber,
 } from './commands/cli.ts';
 import { addMeasureCommands } from './commands/measure.ts';
+import { addPolicyCommands } from './commands/policy.ts';
 import { calledOff, fail, runOnce, runRole } from './commands/run.ts';
 import { addSecretCommands } from './commands/secret.ts';
 import { addSurfacesCommands } from './commands/surfaces-commands.ts';
@@ -229,6 +230,7 @@ program
   });
 
 addMeasureCommands(program, commandLine);
+addPolicyCommands(program, commandLine);
 addSecretCommands(program, commandLine);
 addSurfacesCommands(program, commandLine);
 

@@ -1,0 +1,196 @@
+/**
+ * One reference set against measurements that come by one after the other, so that several sets are compared in one pass
+ * with little memory. The first thing that differs is kept as the reason. Digests decide; text is shown where a digest
+ * covers it, and decides nothing.
+ */
+import { type EventRecord, evNoAction } from '../logs/event-log.ts';
+import { eventText } from '../logs/event-log-text.ts';
+import type { ImaEntry } from '../logs/ima-entry.ts';
+import { isFilledWith, shown } from '../logs/log.ts';
+import { isMeasurablePcr, isMeasureCovered, type MeasureRecord } from '../logs/measure-log.ts';
+import { imaEntryText } from './ima-contents.ts';
+import type { Reference } from './reference-set.ts';
+import type { Match, Proven } from './types.ts';
+
+/** PCRs of systemd's own records (systemd docs/TPM2_PCR_MEASUREMENTS.md) that `surfaced measure` can extend, too. */
+const systemdPcrs: ReadonlySet<number> = new Set([11, 12, 13, 15]);
+const bootAggregateName = Buffer.from('boot_aggregate', 'latin1');
+
+export class Comparison {
+  readonly reference: Reference;
+  readonly #proven: Proven;
+  readonly #files = new Set<string>();
+  /** PCRs of which some log has a record. */
+  readonly #logged = new Set<number>();
+  readonly #filePcrs = new Set<number>();
+  readonly #firmwarePcrs = new Set<number>();
+  #isFirmwareKnown = true;
+  #reason: string | null = null;
+
+  /** Compares what needs no log; `proven` is not iterated. */
+  constructor(reference: Reference, proven: Proven) {
+    this.reference = reference;
+    this.#proven = proven;
+    this.#reason = this.#ofPcrs();
+  }
+
+  /** The first thing that differs; null: nothing has so far. */
+  get reason(): string | null {
+    return this.#reason;
+  }
+
+  /** Whether everything that can extend the PCRs of files must be known. */
+  get #isStrict(): boolean {
+    return this.reference.files.size > 0 && !this.reference.mayHaveOtherFiles;
+  }
+
+  /** Which logs are of use to this comparison. */
+  wants(log: 'firmware' | 'measured' | 'systemd' | 'ima'): boolean {
+    if (this.#reason !== null) return false;
+    const { files, ima } = this.reference;
+    if (log === 'ima') return ima !== null;
+    if (log === 'measured') return files.size > 0;
+    return log === 'firmware' || this.#isStrict;
+  }
+
+  #ofPcrs(): string | null {
+    const { bank, pcrs, firmware, files, ima } = this.reference;
+    const proven = this.#proven;
+    if (bank !== proven.bank) return `it is for ${bank}, the quote is of ${proven.bank}`;
+    for (const [pcr, values] of pcrs) {
+      const value = proven.pcrs.get(pcr);
+      if (value === undefined) return `PCR ${pcr} is not in the quote`;
+      if (!values.has(hex(value))) return `PCR ${pcr} has the value ${hex(value)}`;
+    }
+    for (const pcr of firmware.keys()) if (!proven.pcrs.has(pcr)) return `PCR ${pcr} is not in the quote`;
+    if (firmware.size > 0 && proven.firmware === null)
+      return 'there is no event log of the firmware that gives the quoted PCRs';
+    if (files.size > 0 && proven.measured === null)
+      return 'there is no log of measured files that gives the quoted PCRs';
+    if (ima === null) return null;
+    if (proven.ima === null) return 'there is no list of IMA that gives the quoted PCR';
+    const { imaViolations } = proven;
+    if (imaViolations > ima.mostViolations)
+      return `the list of IMA has ${imaViolations} violations, at most ${ima.mostViolations} may be`;
+    return null;
+  }
+
+  event(record: EventRecord): void {
+    this.#reason ??= this.#ofEvent(record);
+  }
+
+  #ofEvent(record: EventRecord): string | null {
+    const { pcr, type, start } = record;
+    if (type === evNoAction) return null;
+    const { bank, pcrs, firmware } = this.reference;
+    this.#logged.add(pcr);
+    this.#firmwarePcrs.add(pcr);
+    const known = firmware.get(pcr);
+    if (known === undefined) {
+      if (pcrs.has(pcr)) return null;
+      this.#isFirmwareKnown = false;
+      if (this.#isStrict && isMeasurablePcr(pcr))
+        return `firmware event ${start.records} extended PCR ${pcr}, which is listed neither under firmware nor pcrs`;
+      return null;
+    }
+    const digest = record.digests.get(bank);
+    if (digest !== undefined && known.has(hex(digest))) return null;
+    const { isCovered, text } = eventText(record, bank);
+    const named = isCovered ? ` (${text})` : '';
+    const what = digest === undefined ? `no digest of ${bank}` : `the unknown digest ${hex(digest)}`;
+    return `firmware event ${start.records} of PCR ${pcr} has ${what}${named}`;
+  }
+
+  /** Takes a record of `surfaced measure`. */
+  measured(record: MeasureRecord): void {
+    this.#reason ??= this.#ofMeasured(record);
+  }
+
+  #ofMeasured(record: MeasureRecord): string | null {
+    const { pcr, content, start } = record;
+    if (pcr === null) return null;
+    this.#logged.add(pcr);
+    if (content.kind !== 'file') {
+      if (this.#isStrict) return `record ${start.records} of the measured files is not that of a file`;
+      return null;
+    }
+    this.#filePcrs.add(pcr);
+    if (!isMeasureCovered(record, this.reference.bank))
+      return `record ${start.records} of the measured files says something else than its digest`;
+    const name = `file ${shown(content.path, 200)}`;
+    if (!this.#proven.pcrs.has(pcr)) return `${name} was measured into PCR ${pcr}, which is not in the quote`;
+    const known = this.reference.files.get(content.path);
+    if (known === undefined) {
+      if (this.#isStrict) return `${name} is not listed`;
+      return null;
+    }
+    if (!known.sha256.has(content.sha256)) return `${name} has the SHA-256 ${content.sha256}`;
+    this.#files.add(content.path);
+    return null;
+  }
+
+  /**
+   * Takes a record of systemd, after all measured files. What stands in it is not compared; but a file must not be hidden
+   * among such records, so PCRs with files take none.
+   */
+  systemd(record: MeasureRecord): void {
+    this.#reason ??= this.#ofSystemd(record);
+  }
+
+  #ofSystemd(record: MeasureRecord): string | null {
+    const { pcr, start } = record;
+    if (pcr === null) return null;
+    this.#logged.add(pcr);
+    if (!this.#isStrict || !isMeasurablePcr(pcr) || this.reference.pcrs.has(pcr)) return null;
+    if (!systemdPcrs.has(pcr) || this.#filePcrs.has(pcr))
+      return `record ${start.records} of systemd extended PCR ${pcr}, which is for measured files`;
+    return null;
+  }
+
+  ima(entry: ImaEntry): void {
+    this.#reason ??= this.#ofIma(entry);
+  }
+
+  #ofIma(entry: ImaEntry): string | null {
+    const { ima } = this.reference;
+    // The digest of a violation says nothing; they are counted.
+    if (ima === null || entry.isViolation) return null;
+    // The first entry is about PCR 0 to 9, which are compared themselves.
+    const isFirst = entry.start.records === 0;
+    if (isFirst && Buffer.compare(entry.name, bootAggregateName) === 0) return null;
+    if (ima.contents.has(entry)) return null;
+    const { algorithm, digest } = entry.file;
+    return `${imaEntryText(entry)}, has the unknown digest ${algorithm}:${hex(digest)}`;
+  }
+
+  /** What came of it, when all logs that it wants were given. */
+  finish(): Extract<Match, { isMatch: true }>['covers'] | null {
+    this.#reason ??= this.#ofTheRest();
+    if (this.#reason !== null) return null;
+    const { pcrs, ima } = this.reference;
+    const isMeasured = (pcr: number): boolean => !isFilledWith(this.#proven.pcrs.get(pcr)!, 0);
+    return {
+      files: this.#files.size > 0 || [...pcrs.keys()].some((pcr) => isMeasurablePcr(pcr) && isMeasured(pcr)),
+      firmware: this.#isFirmwareKnown && this.#firmwarePcrs.size > 0,
+      ima: ima !== null,
+    };
+  }
+
+  #ofTheRest(): string | null {
+    const { pcrs, firmware, files } = this.reference;
+    for (const [path, { isRequired }] of files)
+      if (isRequired && !this.#files.has(path)) return `file ${shown(path, 200)} was not measured`;
+    // A machine that does not measure at all must not match a list of what it may measure.
+    for (const [pcr, digests] of firmware)
+      if (digests.size > 0 && !this.#firmwarePcrs.has(pcr)) return `PCR ${pcr} has no firmware event`;
+    if (!this.#isStrict) return null;
+    for (const [pcr, value] of this.#proven.pcrs) {
+      const isExplained = this.#logged.has(pcr) || pcrs.has(pcr) || isFilledWith(value, 0);
+      if (isMeasurablePcr(pcr) && !isExplained)
+        return `PCR ${pcr} has the value ${hex(value)}, and no log says what extended it`;
+    }
+    return null;
+  }
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
