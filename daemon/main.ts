@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** The command line: parses, and starts one role or does one thing. Each command loads only what it needs. */
-import { createRequire } from 'node:module';
 import { Command, Option } from 'commander';
 import type { DemoOptions } from '../hil/demo.ts';
 import {
@@ -18,10 +17,7 @@ import { addSecretCommands } from './commands/secret.ts';
 import { addSurfacesCommands } from './commands/surfaces-commands.ts';
 import { midiPresets, partPresets } from './config/panel.ts';
 import { createLog, type LogLevel } from './log.ts';
-
-const { version } = createRequire(import.meta.url)(
-  import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json',
-) as { version: string };
+import { version } from './version.ts';
 
 const program = new Command('surfaced')
   .description('A physical control surface for Kubernetes: turn a knob, scale a workload, see the Pods.')

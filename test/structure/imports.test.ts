@@ -39,6 +39,7 @@ const parts: readonly (readonly [prefix: string, part: Part])[] = [
   ['daemon/log.ts', 'common'],
   ['daemon/clock.ts', 'common'],
   ['daemon/health.ts', 'common'],
+  ['daemon/version.ts', 'common'],
   ['daemon/watch-folder.ts', 'common'],
   ['hil/', 'hil'],
 ];
