@@ -1,22 +1,20 @@
-/** The gateway: CA, registry, broker, enrolment and relay wired together; one process. */
+/** The gateway: CA, registry, attestation, broker, enrolment and relay wired together; one process. */
 import path from 'node:path';
+import { openAttestation } from './attest/attestation.ts';
 import { loadAuthority } from './attest/authority/ca.ts';
 import { makeServerCertificate } from './attest/authority/server-certificate.ts';
 import { startEnrolServer } from './attest/enrol/server.ts';
 import { openTokens, type Tokens } from './attest/enrol/tokens.ts';
-import type { Trust } from './attest/types.ts';
+import type { Trust } from './attest/trust/types.ts';
+import type { Identity } from './attest/types.ts';
 import { startBroker } from './bridge/broker/broker.ts';
 import { fieldManager, startRelay } from './bridge/gateway/relay.ts';
 import { connectCluster } from './bridge/kube/cluster.ts';
 import { openFolderRegistry } from './bridge/registry/folder.ts';
 import type { Clock } from './clock.ts';
 import type { GatewayConfig } from './config/schema.ts';
-import { SurfacedError } from './errors.ts';
 import { type HealthReport, healthOf, splitListen, startHealthServer } from './health.ts';
 import type { Log } from './log.ts';
-
-const notAttesting = () =>
-  Promise.reject(new SurfacedError('E_ENROL_KIND', 'attestation by TPM is not wired into this gateway'));
 
 export interface GatewayParts {
   readonly config: GatewayConfig;
@@ -32,6 +30,10 @@ export interface Gateway {
   readonly enrolPort: number;
   readonly brokerPort: number;
   readonly tokens: Tokens;
+  /** What it holds of surfaces with a TPM. */
+  readonly trust: Trust;
+  /** Where its ControlSurface files are; `approveIn` of commands/approve.ts writes there. */
+  readonly registryFolder: string;
   health(): HealthReport;
   stop(): Promise<void>;
 }
@@ -57,12 +59,16 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     started.push(() => registry.close());
     const cluster = await connectCluster({ config: config.cluster, log, clock, random, fieldManager });
     started.push(() => cluster.close());
-    const mayAct = (surface: string): boolean => {
+    const attestation = await openAttestation({ config, registry, caPin: authority.pin, clock, log });
+    started.push(() => attestation.close());
+    const { attesting, audit } = attestation;
+    /** Asked again and again: a certificate lives through revocation, failed evidence and a stricter policy. */
+    const isAllowed = ({ surface, trust, ekSha256 }: Identity): boolean => {
       const known = registry.get(surface);
-      return known !== null && !known.spec.isRevoked;
+      if (known === null || known.spec.isRevoked) return false;
+      if (trust === 'token') return config.policy.identity === 'token';
+      return ekSha256 !== null && ekSha256 === known.spec.tpm?.ekSha256 && attesting.isTrusted(surface);
     };
-    /** Certificates live through a restart that made the policy stricter. */
-    const isEnough = (trust: Trust): boolean => trust === 'tpm' || config.policy.identity === 'token';
     const certificate = await makeServerCertificate({ authority, hosts: config.enrol.hosts, clock, log });
     const broker = await startBroker({
       ...splitListen(config.broker.listen),
@@ -73,7 +79,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       clientCaPem: authority.certificatePem,
       maxConnections: config.broker.maxConnections,
       identify: (der) => authority.identify(der),
-      isAllowed: (identity) => isEnough(identity.trust) && mayAct(identity.surface),
+      isAllowed,
       clock,
       log: log.child({ part: 'broker' }),
     });
@@ -82,10 +88,15 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       broker.setServerCertificate(privateKeyPem, certificatePem),
     );
     started.push(async () => stopRenewal());
-    registry.onChange((names) => {
-      for (const name of names)
-        if (!mayAct(name)) broker.disconnect(name, 'revoked or removed from the registry');
-    });
+    const endWhatMayNotBe = (names: readonly string[]): void => {
+      for (const name of names) {
+        const identity = broker.identityOf(name);
+        if (identity && !isAllowed(identity)) broker.disconnect(name, 'may not act any more');
+      }
+    };
+    // Trust has followed the registry when this is called: it was told first.
+    registry.onChange(endWhatMayNotBe);
+    attesting.onChange(endWhatMayNotBe);
     const relay = startRelay({
       bus: broker,
       cluster,
@@ -95,7 +106,12 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       clock,
       random,
       log: log.child({ part: 'relay' }),
-      record: (entry) => log.info({ command: entry }, 'command ended'),
+      record: (entry) => {
+        log.info({ command: entry }, 'command ended');
+        audit.append({ kind: 'command', command: entry }).catch((error: unknown) => {
+          log.error({ err: error, surface: entry.surface, id: entry.id }, 'a command could not be recorded');
+        });
+      },
     });
     started.push(() => relay.close());
     const enrol = await startEnrolServer({
@@ -104,8 +120,8 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       authority,
       tokens,
       registry,
-      attesting: { begin: notAttesting, finish: notAttesting },
-      audit: { append: async (event) => log.info({ event }, 'happened') },
+      attesting,
+      audit,
       clock,
       log: log.child({ part: 'enrol' }),
     });
@@ -116,6 +132,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       const api = cluster.health();
       const problems = registry.problems();
       return healthOf({
+        ...attestation.health(),
         cluster: { ok: api.isHealthy, detail: api.detail },
         broker: { ok: true, detail: `port ${broker.port}` },
         enrol: { ok: true, detail: `port ${enrol.port}` },
@@ -152,6 +169,8 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       enrolPort: enrol.port,
       brokerPort: broker.port,
       tokens,
+      trust: attesting,
+      registryFolder: config.registry.folder,
       health,
       stop: async () => {
         await closeAll();

@@ -31,7 +31,7 @@ async function seen(t: Test, names: readonly string[], more = '') {
   const content = () => ({ writtenAt: 1, caPin, quarantine, surfaces: [] });
   await mkdir(stateDir);
   const file = keepTrustFile({ stateDir, disk, content, log: silentLog });
-  file.touch();
+  file.touch('soon');
   await file.close();
   const codes = quarantine.map(({ salt, ekSha256 }) =>
     pairingCode(Buffer.from(salt, 'hex'), ekSha256, caPin),

@@ -242,7 +242,7 @@ class EmbeddedBroker implements Broker {
   #problemOf(session: Session): string | null {
     if (session.isOutOfDate) return 'certificate is out of date';
     try {
-      return this.#options.isAllowed(session.identity) ? null : 'not in the registry or revoked';
+      return this.#options.isAllowed(session.identity) ? null : 'not in the registry, revoked or not trusted';
     } catch (error) {
       return `registry: ${String(error)}`;
     }
