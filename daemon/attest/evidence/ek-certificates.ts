@@ -133,7 +133,7 @@ function checked(der: Uint8Array): Uint8Array {
       `${der.length} bytes, at most ${mostCertificateBytes} are sent`,
     );
   readCertificate(der);
-  return Uint8Array.from(der);
+  return Buffer.from(der);
 }
 
 /** Null, and a line in the log, when the bytes are no certificate that can be sent. */

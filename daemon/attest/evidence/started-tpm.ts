@@ -15,6 +15,7 @@ export async function inStartedTpm<Value>(
   work: (scope: Scope) => Promise<Value>,
   signal: AbortSignal,
 ): Promise<Value> {
+  signal.throwIfAborted();
   try {
     return await tpm.scope(work, signal).catch(async (problem: unknown) => {
       if (!isNotStarted(problem)) throw problem;
