@@ -94,7 +94,8 @@ async function withTpm<Value>(flags: TpmFlags, work: (tpm: Tpm) => Promise<Value
   }
 }
 
-async function runSeal(name: string, flags: SealFlags, signal: AbortSignal): Promise<string> {
+/** Seals what `in` or stdin holds. @throws SurfacedError */
+export async function runSeal(name: string, flags: SealFlags, signal: AbortSignal): Promise<string> {
   const { boundedText, secretLimits, writeSealed } = await import('../attest/secrets/sealed-file.ts');
   const { readUpdateKey } = await import('../attest/secrets/policy.ts');
   const { seal } = await import('../attest/secrets/secret.ts');
@@ -138,14 +139,16 @@ async function inputOf(file: string | null, mostBytes: number): Promise<Buffer> 
   return Buffer.concat(pieces);
 }
 
-async function runOpen(name: string, flags: TpmFlags, signal: AbortSignal): Promise<Uint8Array> {
+/** The secret. @throws SurfacedError */
+export async function runOpen(name: string, flags: TpmFlags, signal: AbortSignal): Promise<Uint8Array> {
   const { readSealed } = await import('../attest/secrets/sealed-file.ts');
   const { unseal } = await import('../attest/secrets/secret.ts');
   const file = await readSealed(name);
   return withTpm(flags, (tpm) => unseal(tpm, name, file, signal));
 }
 
-async function runApprove(name: string, flags: ApproveFlags): Promise<string> {
+/** Adds an approval to the file. @throws SurfacedError */
+export async function runApprove(name: string, flags: ApproveFlags): Promise<string> {
   const { boundedText, readSealed, writeSealed } = await import('../attest/secrets/sealed-file.ts');
   const { readUpdateKey } = await import('../attest/secrets/policy.ts');
   const { currentValues, withApproval } = await import('../attest/secrets/secret.ts');
@@ -176,7 +179,8 @@ async function givenValues(name: string) {
   }
 }
 
-async function runInfo(name: string, flags: TpmFlags & { readonly output: Output }): Promise<string> {
+/** What the file is sealed to. @throws SurfacedError */
+export async function runInfo(name: string, flags: TpmFlags & { readonly output: Output }): Promise<string> {
   const { readSealed } = await import('../attest/secrets/sealed-file.ts');
   const { currentValues, differing } = await import('../attest/secrets/secret.ts');
   const file = await readSealed(name);
