@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { parseCase, readCase } from '../attest/policy/evidence-file.ts';
 import { learn } from '../attest/policy/learn.ts';
+import { readSigningKey } from '../attest/policy/signature.ts';
 import { openPolicies } from '../attest/policy/store.ts';
 import type { Case } from '../attest/verifier/types.ts';
 import { systemClock } from '../clock.ts';
@@ -36,6 +37,8 @@ export async function learnPolicy(
     throw new SurfacedError('E_USAGE', `name: expected a name of a-z, 0-9 and dashes, got "${name}"`);
   if (key !== null && out === null)
     throw new SurfacedError('E_USAGE', '--key needs --out: only a file is signed');
+  // A key that cannot be used is told before anything is written.
+  if (key !== null) await readSigningKey(key);
   const subject = await evidenceOf(options);
   const version = options.version ?? (await nextVersion(options));
   const { text, list, notes } = learn(subject, { name, version, days, now: systemClock.now() });

@@ -42,7 +42,7 @@ interface LearnFlags {
   readonly surface?: string;
   readonly evidence?: string;
   readonly name: string;
-  readonly version?: number;
+  readonly setVersion?: number;
   readonly days: number;
   readonly out?: string;
   readonly key?: string;
@@ -57,7 +57,7 @@ function addLearn(policy: Command, print: Print): void {
     .addOption(evidence().conflicts(['surface']))
     .requiredOption('--name <name>', 'name of the policy')
     .option(
-      '--version <number>',
+      '--set-version <number>',
       'version of the set; left out: one more than the gateway has, else 1',
       wholeNumber(1, 1_000_000_000),
     )
@@ -80,7 +80,7 @@ Examples:
         surface: flags.surface ?? null,
         evidence: flags.evidence ?? null,
         name: flags.name,
-        version: flags.version ?? null,
+        version: flags.setVersion ?? null,
         days: flags.days,
         out: flags.out ?? null,
         key: flags.key ?? null,

@@ -25,9 +25,7 @@ export function createReferences(name: string, versions: readonly Reference[]): 
         const { version, sha256 } = comparison.reference;
         return { isMatch: true, reference: { name, version, sha256 }, covers };
       }
-      const reasons = comparisons.map(
-        ({ reference, reason }) => `${name} version ${reference.version}: ${reason}`,
-      );
+      const reasons = comparisons.map(({ reference, reason }) => `version ${reference.version}: ${reason}`);
       return { isMatch: false, reasons };
     },
   };

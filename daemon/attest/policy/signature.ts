@@ -15,6 +15,7 @@ import {
 import { z } from 'zod';
 import { readBounded } from '../../config/read-bounded.ts';
 import { SurfacedError } from '../../errors.ts';
+import { bytes as base64Bytes } from '../evidence/evidence.ts';
 
 const label = Buffer.from('surfaced/reference-set/v1\0', 'latin1');
 
@@ -25,7 +26,7 @@ const mostKeyBytes = 16 * 1024;
 const signatureSchema = z.strictObject({
   v: z.literal(1),
   key: z.string().regex(/^[0-9a-f]{64}$/),
-  signature: z.string().regex(/^[A-Za-z0-9+/]{86}==$/),
+  signature: base64Bytes(64).refine(({ length }) => length === 64),
 });
 
 /** Somebody whose signature makes a reference set count. */
@@ -109,12 +110,7 @@ export function verifySet(bytes: Uint8Array, signature: Uint8Array, signers: rea
   const claimed = parseSignature(signature);
   const signer = signers.find(({ sha256 }) => sha256 === claimed.key);
   if (signer === undefined) throw policyError(`signed by ${claimed.key}, who is not among the signers`);
-  const isGood = verify(
-    null,
-    Buffer.concat([label, bytes]),
-    signer.key,
-    Buffer.from(claimed.signature, 'base64'),
-  );
+  const isGood = verify(null, Buffer.concat([label, bytes]), signer.key, claimed.signature);
   if (isGood) return signer.sha256;
   throw policyError(`the signature of ${signer.sha256} is not for this content; sign the file again`);
 }
