@@ -16,7 +16,13 @@ import type { ClientIdentity } from '../authority/client-certificate.ts';
 import { makeServerCertificate } from '../authority/server-certificate.ts';
 import { channelBinding } from '../evidence/binding.ts';
 import { type Caller, createEnrolment, type EnrolmentParts } from './enrolment.ts';
-import { type beginAnswer, type FinishAnswer, maxEvidenceBytes, maxRequestBytes } from './messages.ts';
+import {
+  type beginAnswer,
+  type FinishAnswer,
+  maxEvidenceBytes,
+  maxRequestBytes,
+  sessionLifeMs,
+} from './messages.ts';
 import { createRateLimit } from './rate-limit.ts';
 import { noSuchEndpoint, type Refusal, refusalOf } from './refusals.ts';
 import { createSessions } from './sessions.ts';
@@ -26,7 +32,8 @@ const answerTimeoutMs = 10_000;
 /** Evidence with all logs comes over slow radio links, and is judged before it is answered. */
 const receiveTimeoutMs = 60_000;
 const evidenceTimeoutMs = 90_000;
-const keepAliveMs = 30_000;
+/** What was begun goes with its connection, and a TPM may be slow: the connection must not end before the nonce does. */
+const keepAliveMs = sessionLifeMs + answerTimeoutMs;
 const maxConnections = 1024;
 const housekeepingMs = 60 * 60 * 1000;
 
