@@ -95,6 +95,15 @@ nonsense: true
   },
 );
 
+t.test('where the TPM is', async (t) => {
+  const withTpm = (tpm: string) => device.replace('{ tokenFile: token }', `{ tpm: ${tpm} }`);
+  for (const tpm of ['{}', '{ device: /dev/tpmrm0 }', '{ swtpm: "127.0.0.1:2321", imaLog: /ima }'])
+    t.match(parseConfig('Device', withTpm(tpm), file).identity?.tpm, { measuredLog: /measure\.log$/ }, tpm);
+  t.same(faults('Device', withTpm('{ device: /dev/tpmrm0, mssim: "127.0.0.1:2321" }')), [
+    `${file}:6:18 identity.tpm: give one of device, swtpm and mssim`,
+  ]);
+});
+
 t.test('a gateway listens on ports that exist, and makes nobody part of the system', async (t) => {
   const gateway = (more: string) =>
     faults(
