@@ -54,6 +54,8 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
   });
 
   let wake: NodeJS.Timeout | null = null;
+  let pairingCode: string | null = null;
+  let endPairing = (): void => {};
   const frames = new FramePace({
     draw: (at) => {
       panel.show(surface.frame(at));
@@ -83,6 +85,7 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
     ending.abort();
     if (wake !== null) clearTimeout(wake);
     frames.stop();
+    endPairing();
     parts.credentials.stop();
     await Promise.allSettled([link.stop(), panel.stop()]);
     log.info('device stopped');
@@ -100,6 +103,10 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
       await Promise.race([panel.start(ending.signal, advance), once(parts.signal, 'abort')]);
     }
     if (!parts.signal.aborted) {
+      endPairing = parts.credentials.onPairing((code) => {
+        pairingCode = code;
+        advance({ type: 'pairing', code });
+      });
       link.start(ending.signal);
       log.info({ model: panel.spec.model }, 'device started');
     }
@@ -111,7 +118,10 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
     health: () =>
       healthOf({
         panel: { ok: panel.state.isOpen, detail: panel.state.problem ?? panel.spec.model },
-        link: link.health(),
+        link:
+          pairingCode === null || link.state !== 'offline'
+            ? link.health()
+            : { ok: false, detail: `waits to be let in with the code ${pairingCode}` },
       }),
     stop,
   };

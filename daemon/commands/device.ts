@@ -1,6 +1,10 @@
 /** `surfaced device`: a device from its config file. */
 import { readFile } from 'node:fs/promises';
 import { createTokenCredentials } from '../attest/enrol/client.ts';
+import { createTpmCredentials } from '../attest/enrol/tpm-client.ts';
+import { openProver } from '../attest/evidence/tpm-prover.ts';
+import { openTpm } from '../attest/open-tpm.ts';
+import type { CredentialSource } from '../attest/types.ts';
 import { systemClock } from '../clock.ts';
 import type { DeviceConfig } from '../config/schema.ts';
 import { type Device, startDevice } from '../device.ts';
@@ -33,7 +37,9 @@ export function surfaceOptions(
   return { settleMs, longestMoveMs, isLockedAtStart, lockAfterIdleMs: lockAfterIdleSeconds * 1000 };
 }
 
-async function readToken(identity: NonNullable<DeviceConfig['identity']>): Promise<string> {
+type Identity = NonNullable<DeviceConfig['identity']>;
+
+async function readToken(identity: Identity): Promise<string> {
   if (identity.token !== undefined) return identity.token;
   try {
     return (await readFile(identity.tokenFile ?? '', 'utf8')).trim();
@@ -42,18 +48,35 @@ async function readToken(identity: NonNullable<DeviceConfig['identity']>): Promi
   }
 }
 
-/** The health endpoint, null when none is asked for; a device whose endpoint cannot be opened is stopped. */
+/**
+ * The surface's credentials, by what its file says that it has. The TPM is opened when it is first needed and again after it
+ * was away; `close` leaves nothing in it, and comes after the last use of the credentials.
+ */
+async function openCredentials(
+  config: NonNullable<DeviceConfig['gateway']>,
+  identity: Identity,
+  firmware: string,
+  log: Log,
+): Promise<{ readonly credentials: CredentialSource; close(): Promise<void> }> {
+  const common = { config, clock: systemClock, random: Math.random, log };
+  const { tpm } = identity;
+  if (tpm === undefined) {
+    const credentials = createTokenCredentials({ ...common, token: await readToken(identity) });
+    return { credentials, close: async () => {} };
+  }
+  const { firmwareLog, imaLog, measuredLog, systemdLog } = tpm;
+  const logs = { firmware: firmwareLog, ima: imaLog, measured: measuredLog, systemd: systemdLog };
+  const prover = openProver({ tpm: openTpm(tpm), logs, log, random: Math.random });
+  const credentials = createTpmCredentials({ ...common, prover, firmware });
+  return { credentials, close: () => prover.close() };
+}
+
+/** The health endpoint, null when none is asked for. */
 async function startHealth(
   { health }: DeviceConfig,
   device: Device,
 ): Promise<{ close(): Promise<void> } | null> {
-  if (!health) return null;
-  try {
-    return await startHealthServer(health.listen, () => device.health());
-  } catch (error) {
-    await device.stop();
-    throw error;
-  }
+  return health ? startHealthServer(health.listen, () => device.health()) : null;
 }
 
 /** Reads the config and starts; everything wrong with the file is reported at once. The signal calls it off. @throws SurfacedError */
@@ -73,32 +96,37 @@ export async function runDevice(
     );
   }
   const log = await logFor(config.log.level);
-  const credentials = createTokenCredentials({
-    config: gateway,
-    token: await readToken(identity),
-    clock: systemClock,
-    random: Math.random,
-    log: log.child({ part: 'enrol' }),
-  });
   const panel = await createPanel(config.panel, {
     log: log.child({ part: 'panel' }),
     openPort: null,
     random: Math.random,
   });
-  const device: Device = await startDevice({
-    panel,
-    credentials,
-    surface: surfaceOptions(config.surface, panel.spec, file),
-    firmware,
-    clock: systemClock,
-    random: Math.random,
-    log,
-    signal,
-  });
-  const health = await startHealth(config, device);
-  return {
-    stop: async () => {
-      await Promise.allSettled([device.stop(), health?.close()]);
-    },
+  const surface = surfaceOptions(config.surface, panel.spec, file);
+  const identified = await openCredentials(gateway, identity, firmware, log.child({ part: 'enrol' }));
+  let device: Device | null = null;
+  const stop = async (): Promise<void> => {
+    await device?.stop();
+    await identified.close();
   };
+  try {
+    device = await startDevice({
+      panel,
+      credentials: identified.credentials,
+      surface,
+      firmware,
+      clock: systemClock,
+      random: Math.random,
+      log,
+      signal,
+    });
+    const health = await startHealth(config, device);
+    return {
+      stop: async () => {
+        await Promise.allSettled([stop(), health?.close()]);
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
