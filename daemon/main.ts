@@ -2,6 +2,7 @@
 /** The command line: parses, and starts one role or does one thing. Each command loads only what it needs. */
 import { Command, Option } from 'commander';
 import type { DemoOptions } from '../hil/demo.ts';
+import { addAuditCommands } from './commands/audit.ts';
 import {
   type CommandLine,
   collect,
@@ -225,6 +226,7 @@ program
     print(rbacManifest(await loadConfig('ControlSurface', file), { userPrefix }));
   });
 
+addAuditCommands(program, commandLine);
 addMeasureCommands(program, commandLine);
 addPolicyCommands(program, commandLine);
 addSecretCommands(program, commandLine);

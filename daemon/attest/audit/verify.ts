@@ -2,12 +2,12 @@
  * Verifies an audit log offline: the chain, the signed head, and what each verdict rests on. Reads it once from its start,
  * with memory for a line and for each surface. Changes nothing, and may be run beside a gateway that writes.
  */
-import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { SurfacedError } from '../../errors.ts';
 import type { ClockInfo } from '../tpm2/index.ts';
 import { checkHead, type Head, headFile, isSameSigner, readHead, signerSha256 } from './head.ts';
 import { type Line, linesOf } from './lines.ts';
+import { logAt } from './read.ts';
 import { Recheck } from './recheck.ts';
 import {
   chainStart,
@@ -20,7 +20,7 @@ import {
   type SignerPublic,
 } from './record.ts';
 import { type AuditReport, type Place, Remarks } from './report.ts';
-import { type Segment, segmentNumber, segmentsOf } from './segments.ts';
+import { type Segment, segmentsOf } from './segments.ts';
 
 /** What is known from outside the log; null: nothing. */
 export interface VerifyOptions {
@@ -46,27 +46,6 @@ export async function verifyAudit(options: VerifyOptions): Promise<AuditReport> 
   await work.read(segments, isWhole);
   work.judgeHead(isWhole, isWhole || (await isNewest(folder, segments)));
   return work.report();
-}
-
-async function logAt(place: string) {
-  try {
-    const isFolder = (await stat(place)).isDirectory();
-    const number = isFolder ? null : segmentNumber(place);
-    const segments: readonly Segment[] = isFolder
-      ? await segmentsOf(place)
-      : number === null
-        ? []
-        : [{ number, file: place }];
-    if (segments.length > 0)
-      return { segments, folder: isFolder ? place : path.dirname(place), isWhole: isFolder };
-  } catch (cause) {
-    throw new SurfacedError(
-      'E_USAGE',
-      `${place}: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`,
-      { cause },
-    );
-  }
-  throw new SurfacedError('E_USAGE', `${place}: there is no file of an audit log, such as 000001.jsonl`);
 }
 
 async function isNewest(folder: string, segments: readonly Segment[]): Promise<boolean> {
