@@ -11,12 +11,12 @@ import {
   output,
   wholeNumber,
 } from './commands/cli.ts';
+import { addEnrollCommands } from './commands/enroll-commands.ts';
 import { addMeasureCommands } from './commands/measure.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { calledOff, fail, runOnce, runRole } from './commands/run.ts';
 import { addSecretCommands } from './commands/secret.ts';
 import { addSurfacesCommands } from './commands/surfaces-commands.ts';
-import { midiPresets, partPresets } from './config/panel.ts';
 import { createLog, type LogLevel } from './log.ts';
 import { version } from './version.ts';
 
@@ -59,6 +59,11 @@ program
     new Option('--surface <file>', 'take the bindings from this ControlSurface file').conflicts('bind'),
   )
   .option('--device <file>', 'use the real panel that this Device file describes')
+  .addOption(
+    new Option('--identity <kind>', 'how the surface proves itself; token: without attestation')
+      .choices(['tpm', 'token'])
+      .default('tpm', 'tpm, a software TPM (swtpm)'),
+  )
   .option('--port <number>', "port of the panel's page; 0 picks a free one", wholeNumber(0, 65_535), 8080)
   .addHelpText(
     'after',
@@ -159,63 +164,6 @@ program
     await runRole((signal) => Promise.race([runGateway(config, logFor), calledOff(signal)]));
   });
 
-interface EnrollFlags {
-  readonly config: string;
-  readonly surface: string;
-  readonly ttl: string;
-  readonly uses: number;
-  readonly url?: string;
-  readonly output: Output;
-}
-const enroll = program.command('enroll').description('let a surface in');
-const enrollCommand = (name: string): Command =>
-  enroll
-    .command(name)
-    .addOption(gatewayConfig())
-    .requiredOption('--surface <name>', 'surface that the token is for')
-    .option('--ttl <time>', 'how long the token can be used: 30m, 1h, 7d', '1h')
-    .option(
-      '--uses <count>',
-      'how often it can be used; a surface needs it at each start',
-      wholeNumber(1, 1000),
-      1,
-    )
-    .option('--url <https-address>', "gateway's address as the surface sees it; left out: from the config")
-    .addOption(output());
-const enrollOptions = ({ config, url, ...rest }: EnrollFlags) => ({
-  ...rest,
-  gatewayConfigPath: config,
-  url: url ?? null,
-});
-
-enrollCommand('token')
-  .description('a one-time token, with the pin of the gateway CA')
-  .action(async (flags: EnrollFlags) => {
-    const { enrollToken } = await import('./commands/enroll.ts');
-    print(await enrollToken(enrollOptions(flags)));
-  });
-
-enrollCommand('config')
-  .description('a whole Device file with a one-time token in it')
-  .addOption(
-    new Option('--preset <panel>', 'panel of the surface')
-      .choices([...midiPresets, ...partPresets])
-      .makeOptionMandatory(),
-  )
-  .addOption(
-    new Option('--port-type <type>', 'how the panel is connected')
-      .choices(['raw-midi', 'serial', 'pty'])
-      .default('raw-midi'),
-  )
-  .option('--port <path>', 'device file of a MIDI panel on the surface, e.g. /dev/snd/midiC1D1')
-  .action(async (flags: EnrollFlags & { preset: string; portType: string; port?: string }) => {
-    const { enrollConfig } = await import('./commands/enroll.ts');
-    const { preset, portType, port, ...rest } = flags;
-    const line = port === undefined ? {} : { port: { type: portType, path: port } };
-    const panel = { preset, ...line } as Parameters<typeof enrollConfig>[0]['panel'];
-    print(await enrollConfig({ ...enrollOptions(rest), panel }));
-  });
-
 program
   .command('rbac <file>')
   .description('the least Kubernetes rights that a ControlSurface file needs, ready for kubectl apply')
@@ -227,6 +175,7 @@ program
   });
 
 addAuditCommands(program, commandLine);
+addEnrollCommands(program, commandLine);
 addMeasureCommands(program, commandLine);
 addPolicyCommands(program, commandLine);
 addSecretCommands(program, commandLine);

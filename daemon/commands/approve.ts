@@ -103,7 +103,7 @@ export async function approveSurface(options: ApproveOptions): Promise<string> {
   const { files, isRevoked, assertedLevel, policy } = approved;
   const notes = [
     `Surface ${name} is approved with the TPM ${ekSha256} (${files.join(', ')}).`,
-    `It boots at level ${assertedLevel} by your word; reference values: ${policy ?? 'none, so nothing above level 0 is claimed'}.`,
+    `You assert level ${assertedLevel} for how it boots. Reference values: ${policy ?? 'none, so nothing above level 0 is claimed'}.`,
     isRevoked ? `It is still revoked: surfaced surfaces revoke ${name} --undo lets it act.` : null,
   ];
   return notes.map((note) => (note === null ? '' : `${note}\n`)).join('');

@@ -92,6 +92,30 @@ export async function enrollConfig(options: EnrollConfigOptions): Promise<string
   return `${notes.map((note) => `# ${note}\n`).join('')}${stringify(config, { lineWidth: 0 })}`;
 }
 
+/**
+ * Prints a whole Device file for a surface with a TPM. Nothing in it is secret: the gateway lets the surface in when an
+ * operator approves its TPM.
+ * @throws SurfacedError
+ */
+export async function enrollTpmConfig(
+  options: Pick<EnrollConfigOptions, 'gatewayConfigPath' | 'url' | 'panel' | 'output'>,
+): Promise<string> {
+  const { gatewayConfigPath, panel, output } = options;
+  parseConfig('Device', JSON.stringify({ apiVersion, kind: 'Device', panel }), 'panel');
+  checkUrl(options.url);
+  const gateway = await loadConfig('Gateway', gatewayConfigPath);
+  const url = options.url ?? gatewayUrl(gateway);
+  const { stateDir, site } = gateway;
+  const { pin: caPin } = await loadAuthority({ stateDir, site, clock: systemClock });
+  const config = { apiVersion, kind: 'Device', gateway: { url, caPin }, identity: { tpm: {} }, panel };
+  if (output === 'json') return `${JSON.stringify(config, null, 2)}\n`;
+  const notes = [
+    'surfaced.yaml of a surface with a TPM; it holds no secret.',
+    ...addressWarnings(gateway, url).map((text) => `Warning: ${text}`),
+  ];
+  return `${notes.map((note) => `# ${note}\n`).join('')}${stringify(config, { lineWidth: 0 })}`;
+}
+
 async function makeToken(options: EnrollOptions, clock: Clock): Promise<Enrolment> {
   const { gatewayConfigPath, surface, uses } = options;
   const ttlMs = parseTtl(options.ttl);
@@ -99,11 +123,7 @@ async function makeToken(options: EnrollOptions, clock: Clock): Promise<Enrolmen
     throw new SurfacedError('E_USAGE', `uses: expected a number from 1 to 1000, got ${uses}`);
   if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(surface))
     throw new SurfacedError('E_USAGE', `surface: expected a name of a-z, 0-9 and dashes, got "${surface}"`);
-  if (options.url !== null && !(URL.canParse(options.url) && new URL(options.url).protocol === 'https:'))
-    throw new SurfacedError(
-      'E_USAGE',
-      `url: expected an address that begins with https://, got "${options.url}"`,
-    );
+  checkUrl(options.url);
   const config = await loadConfig('Gateway', gatewayConfigPath);
   const url = options.url ?? gatewayUrl(config);
   const warnings = await warningsFor(config, surface, url);
@@ -117,6 +137,12 @@ async function makeToken(options: EnrollOptions, clock: Clock): Promise<Enrolmen
 
 const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || host.startsWith('127.');
+
+/** @throws SurfacedError E_USAGE */
+function checkUrl(given: string | null): void {
+  if (given === null || (URL.canParse(given) && new URL(given).protocol === 'https:')) return;
+  throw new SurfacedError('E_USAGE', `url: expected an address that begins with https://, got "${given}"`);
+}
 
 /** How a surface reaches the gateway: by its first name that means something on another machine. */
 function gatewayUrl(config: GatewayConfig): string {
@@ -140,9 +166,13 @@ async function warningsFor(config: GatewayConfig, surface: string, url: string):
   await registry.close();
   if (!known) warnings.push(`there is no surface "${surface}" in ${config.registry.folder} yet`);
   else if (known.spec.isRevoked) warnings.push(`surface "${surface}" is revoked`);
+  return [...warnings, ...addressWarnings(config, url)];
+}
+
+function addressWarnings({ enrol }: GatewayConfig, url: string): string[] {
+  const warnings: string[] = [];
   const host = new URL(url).hostname.replace(/^\[|\]$/g, '');
   if (isLoopback(host)) warnings.push(`${url} leads nowhere from another machine: set enrol.hosts`);
-  if (!config.enrol.hosts.includes(host))
-    warnings.push(`"${host}" is not in enrol.hosts: surfaces will refuse it`);
+  if (!enrol.hosts.includes(host)) warnings.push(`"${host}" is not in enrol.hosts: surfaces will refuse it`);
   return warnings;
 }

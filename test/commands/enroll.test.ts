@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
-import { enrollConfig, enrollToken, parseTtl } from '../../daemon/commands/enroll.ts';
+import { enrollConfig, enrollToken, enrollTpmConfig, parseTtl } from '../../daemon/commands/enroll.ts';
 import { parseConfig } from '../../daemon/config/load.ts';
 import { gateway } from './gateway-folder.ts';
 
@@ -44,6 +44,22 @@ t.test('a whole Device file', async (t) => {
     identity: { token: /^[a-z0-9]{6}\./ },
     panel,
   });
+});
+
+t.test('a Device file for a surface with a TPM has no secret', async (t) => {
+  const { gatewayConfigPath, folder } = gateway(t);
+  const panel = { preset: 'nanokontrol2', port: { type: 'raw-midi', path: '/dev/snd/midiC1D0' } } as const;
+  const text = await enrollTpmConfig({ gatewayConfigPath, url: null, panel, output: 'text' });
+  t.match(text, /^# surfaced\.yaml of a surface with a TPM; it holds no secret\.\napi/);
+  t.match(parseConfig('Device', text, 'surfaced.yaml'), {
+    gateway: { url: 'https://gateway.example:8443', caPin: /^sha256:/ },
+    identity: { tpm: { measuredLog: '/run/surfaced/measure.log' } },
+    panel,
+  });
+  t.same(await readdir(path.join(folder, 'state')), ['ca.pem'], 'no token was made');
+  const other = { gatewayConfigPath, panel, output: 'text' } as const;
+  t.match(await enrollTpmConfig({ ...other, url: 'https://10.0.0.1' }), /# Warning: .*not in enrol\.hosts/);
+  await t.rejects(enrollTpmConfig({ ...other, url: 'http://10.0.0.1' }), { code: 'E_USAGE' });
 });
 
 t.test('wrong usage costs no token', async (t) => {
