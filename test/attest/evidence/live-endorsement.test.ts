@@ -133,6 +133,15 @@ live('a certificate for another key is left out', 'known', async (t, bench) => {
   ]);
 });
 
+live('certificates of other keys in every place', 'new', async (t, bench) => {
+  const other = await certificateFor(await areaOf(bench.tpm, akEccP256));
+  for (const index of [0x01c0000a, 0x01c00002, 0x01c00014, 0x01c00012, 0x01c00016])
+    await fill(bench.tpm, index, other);
+  const claims = await proven(t, bench);
+  t.equal(claims.ekCertificate, null, 'more keys are tried than a TPM has room for');
+  t.equal(bench.warnings.length, 5);
+});
+
 live('broken certificates are reported and left out', 'known', async (t, bench) => {
   const { tpm } = bench;
   const good = await certificateFor(await areaOf(tpm, ekEccP256));

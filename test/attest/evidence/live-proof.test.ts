@@ -82,21 +82,26 @@ live('nobody on the bus reads the secret, or changes what matters', 'known', asy
   t.ok(secret !== null && !bus.seen.some((message) => message.includes(secret)), 'never in clear');
 
   const claims = await prover.claims(signal);
-  for (const [name, asked] of Object.entries({ quote: code.quote, credential: code.activateCredential }))
-    for (const place of ['first', 'last'] as const) {
-      bus.after = (given, answer) => {
-        if (given !== asked) return answer;
-        const at = place === 'first' ? 16 : answer.length - 1;
-        answer[at] = (answer[at] ?? 0) ^ 1;
-        return answer;
-      };
-      const { challenge, bound } = roundFor(claims);
-      await t.rejects(
-        prover.prove(challenge, bound, signal),
-        { code: 'E_TPM', cause: { name: /^Tpm(Session|Format)Error$/ } },
-        `${name}, ${place} bit of the answer`,
-      );
-    }
+  // Into the attestation, its signature, the activated secret, and the HMACs behind them.
+  for (const [name, asked, place] of [
+    ['attestation', code.quote, 60],
+    ['signature', code.quote, 180],
+    ['HMAC', code.quote, -1],
+    ['secret', code.activateCredential, 20],
+  ] as const) {
+    bus.after = (given, answer) => {
+      if (given !== asked) return answer;
+      const at = place < 0 ? answer.length + place : place;
+      answer[at] = (answer[at] ?? 0) ^ 1;
+      return answer;
+    };
+    const { challenge, bound } = roundFor(claims);
+    await t.rejects(
+      prover.prove(challenge, bound, signal),
+      { code: 'E_TPM', cause: { name: 'TpmSessionError', message: /HMAC/ } },
+      name,
+    );
+  }
   bus.after = null;
   checkProof(t, await proveOnce(prover));
 });
