@@ -3,7 +3,7 @@ import type { DeviceConfig } from '../config/schema.ts';
 import { lookAtClock, lookAtMachine, lookAtPackages } from '../hw/doctor/basics.ts';
 import { readBootConfig } from '../hw/doctor/boot-config.ts';
 import type { LookContext } from '../hw/doctor/context.ts';
-import { lookAtFrameBuffers, lookAtInputs, lookAtTpm } from '../hw/doctor/devices.ts';
+import { lookAtFrameBuffers, lookAtInputs } from '../hw/doctor/devices.ts';
 import { lookAtGpio } from '../hw/doctor/gpio.ts';
 import { lookAtI2c } from '../hw/doctor/i2c.ts';
 import type { Machine } from '../hw/doctor/machine.ts';
@@ -24,6 +24,7 @@ import type { Output } from './cli.ts';
 import { examineConfig } from './doctor-config.ts';
 import { lookAtGateway, lookAtNetwork, type Network, systemNetwork } from './doctor-gateway.ts';
 import { type Report, reportJson, reportText } from './doctor-text.ts';
+import { lookAtTpm } from './doctor-tpm.ts';
 
 /** When a look takes longer, somebody is told that it still goes on, milliseconds. */
 const progressMs = 2000;
@@ -103,7 +104,7 @@ export async function examine(file: string | null, io: DoctorIo): Promise<Report
   await look('frame buffer', () => lookAtFrameBuffers(context));
   await look('midi', () => lookAtMidi(context));
   await look('serial', () => lookAtSerial(context));
-  await look('tpm', () => lookAtTpm(context));
+  await look('tpm', () => lookAtTpm(context, config?.identity?.tpm ?? null));
   await look('clock', () => lookAtClock(context));
   const gateway = config?.gateway ?? null;
   await look('network', async () => lookAtNetwork(network, gateway !== null));
