@@ -111,12 +111,18 @@ function firmwareLines({ firmware }: Learned): string[] {
 
 function fileLines({ files }: Learned): string[] {
   if (files.size === 0) return [];
-  // JSON strings are YAML strings, whatever is in a path.
   const lines = [...files].map(
-    ([path, sha256]) => `    - { path: ${JSON.stringify(path)}, sha256: ${JSON.stringify([...sha256])} }`,
+    ([path, sha256]) => `    - { path: ${quoted(path)}, sha256: ${JSON.stringify([...sha256])} }`,
   );
   return ['  files:', ...lines];
 }
+
+/** JSON strings are YAML strings, whatever is in a path; what a terminal would act on is escaped, too. */
+const quoted = (path: string): string =>
+  JSON.stringify(path).replaceAll(
+    /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 
 function imaLines({ ima }: Learned, list: NewSet['list']): string[] {
   if (ima === null || list === null) return [];
