@@ -358,6 +358,25 @@ t.test('the signer: a file of its own, another key, none that answers', async (t
   t.ok(report.isSound);
   t.equal(report.notes.filter(({ what }) => what.startsWith('from here on')).length, 2);
 
+  // One that is known only once it has signed: the log names it first.
+  const shy = await placeIn(folder, 'shy');
+  let known: Signer['known'] = null;
+  const shySigner: Signer = {
+    get known() {
+      return known;
+    },
+    pauseMs: 0,
+    async sign(head, signal) {
+      const signed = await shy.signer.sign(head, signal);
+      known = signed.signer;
+      return signed;
+    },
+  };
+  await write({ ...shy, signer: shySigner }, [started]);
+  const named = (await recordsIn(shy.folder)).map(({ event }) => event.kind);
+  t.same(named, ['segment', 'gateway', 'signer']);
+  t.match(await verifyIn(shy.folder), { isSound: true, unsigned: 0, head: { seq: 3 } });
+
   let asked = 0;
   const silent: Signer = {
     known: null,
