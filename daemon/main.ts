@@ -144,7 +144,9 @@ Examples:
 
 program
   .command('doctor')
-  .description('checks buses, parts, lines, ports, clock and gateway, and says what to do; changes nothing')
+  .description(
+    'checks buses, parts, lines, ports, TPM, clock and gateway, and says what to do; changes nothing',
+  )
   .option('--config <file>', 'Device file; left out: lists what this machine has')
   .addOption(output())
   .action(async ({ config, output: form }: { config?: string; output: Output }) => {
