@@ -248,7 +248,8 @@ t.test('evidence that is not good enough any more ends the session', { skip: wit
   t.same(files, [path.join(folder, 'surfaces', 'desk.yaml')]);
   await writeFile(files[0]!, (await readFile(files[0]!, 'utf8')).replace(/^ *policy: .*\n/m, ''));
   await becomes(gateway, 'trusted');
-  const second = connect(t, gateway, await surface.attest(gateway));
+  const ofOldTpm = await surface.attest(gateway);
+  const second = connect(t, gateway, ofOldTpm);
   t.equal(await second.connect({ clientId }), 0);
 
   const other = await newSurface(t, await SoftwareTpm.begin({ state: null }));
@@ -262,7 +263,14 @@ t.test('evidence that is not good enough any more ends the session', { skip: wit
     { code: 'E_ENROL_QUARANTINE' },
     'the old one has no name any more',
   );
-  t.match(await other.attest(gateway), { surface: 'desk', trust: 'tpm' });
+  const ofNewTpm = await other.attest(gateway);
+  t.match(ofNewTpm, { surface: 'desk', trust: 'tpm' });
+  t.equal(
+    await connect(t, gateway, ofOldTpm).connect({ clientId }),
+    5,
+    'its certificate holds, and opens nothing',
+  );
+  t.equal(await connect(t, gateway, ofNewTpm).connect({ clientId }), 0);
 });
 
 t.test(
