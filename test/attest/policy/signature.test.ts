@@ -1,4 +1,4 @@
-import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto';
 import path from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
@@ -28,6 +28,15 @@ t.test('a signature names its signer and fits one content', async (t) => {
   );
   const renamed = signature.replace(alice.sha256, bob.sha256);
   t.match(fault(text, renamed), /not for this content/, 'the name in the file is only a hint');
+});
+
+t.test('what was signed for something else is no signature', async (t) => {
+  const good = JSON.parse(signSet(text, keyOf(alice))) as object;
+  const signature = sign(null, text, keyOf(alice)).toString('base64');
+  t.match(fault(text, JSON.stringify({ ...good, signature })), /not for this content/);
+  const labelled = Buffer.concat([Buffer.from('surfaced/reference-set/v1\0'), text]);
+  const other = sign(null, labelled, keyOf(alice)).toString('base64');
+  t.equal(fault(text, JSON.stringify({ ...good, signature: other })), '', 'as docs/policy.md says');
 });
 
 t.test('what is no signature is told', async (t) => {
