@@ -106,7 +106,7 @@ t.test('logs that were put together from several messages', async (t) => {
     t,
     verify(caseOf({ ...incremental, isIncremental: false }), rulesOf()),
     'binding',
-    /nothing was kept/,
+    /firmware: was not sent/,
   );
   const lost = { ...caseOf(incremental), logs: { ...good.logs, ima: good.logs.ima!.subarray(half) } };
   refused(t, verify(lost, rulesOf()), 'binding', /logs, ima: does not end with what was sent/);
