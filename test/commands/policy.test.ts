@@ -4,12 +4,17 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { caseText } from '../../daemon/attest/policy/evidence-file.ts';
+import { disk } from '../../daemon/attest/trust/disk.ts';
+import { openDossiers } from '../../daemon/attest/trust/dossiers.ts';
+import { allFromStart, logEnds } from '../../daemon/attest/trust/log-ends.ts';
+import { verify } from '../../daemon/attest/verifier/verify.ts';
 import { learnPolicy } from '../../daemon/commands/policy-learn.ts';
 import { showPolicies } from '../../daemon/commands/policy-show.ts';
 import { makePolicyKey, signPolicies } from '../../daemon/commands/policy-sign.ts';
 import { testPolicy } from '../../daemon/commands/policy-test.ts';
+import { silentLog } from '../../daemon/log.ts';
 import { rejectionOf } from '../attest/policy/sets.ts';
-import { caseOf, measuredMachine } from '../attest/verifier/world.ts';
+import { caseOf, measuredMachine, rulesOf } from '../attest/verifier/world.ts';
 
 const main = fileURLToPath(new URL('../../daemon/main.ts', import.meta.url));
 const gateway = `apiVersion: surfaced.dev/v1alpha1
@@ -153,6 +158,30 @@ t.test('what is missing or too much is told, and nothing half is left', async (t
   );
   t.match(await usage(judge('key.pub')), /key\.pub: not JSON/);
   t.match(await usage(show({ gatewayConfigPath: null })), /name files, or a Gateway file/);
+});
+
+t.test('learned from what the gateway keeps of a surface', async (t) => {
+  const { at, learn, judge } = await place(t);
+  const subject = caseOf();
+  const verdict = verify(subject, rulesOf());
+  const ekSha256 = verdict.ekSha256 ?? '';
+  const desk = `apiVersion: surfaced.dev/v1alpha1\nkind: ControlSurface\nmetadata: { name: desk }\nspec: { tpm: { ekSha256: "${ekSha256}" } }\n`;
+  await writeFile(at('surfaces/desk.yaml'), desk);
+  const fromDesk = () => learn({ evidence: null, surface: 'desk' });
+  t.match(await rejectionOf(fromDesk(), 'E_USAGE'), /there is no evidence of "desk" yet/);
+  await openDossiers({ stateDir: at('state'), disk, log: silentLog }).write({
+    ekSha256,
+    surface: 'desk',
+    firmware: '1.0.0',
+    receivedAt: 1,
+    evidence: 'e1',
+    case: subject,
+    ends: logEnds(subject.logs, allFromStart),
+    verdict,
+    accepted: null,
+  });
+  t.match((await fromDesk()).text, /pi version 1 signed/);
+  t.equal((await judge('good.json')).isTrusted, true);
 });
 
 t.test('the exit code says whether evidence is trusted', async (t) => {
