@@ -6,13 +6,14 @@ import { createServer as createTlsServer } from 'node:tls';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { loadAuthority } from '../../../daemon/attest/authority/ca.ts';
+import * as x509 from '../../../daemon/attest/authority/x509.ts';
 import { createTokenCredentials } from '../../../daemon/attest/enrol/client.ts';
 import { addressOf, checkChain } from '../../../daemon/attest/enrol/pinned-gateway.ts';
 import type { TokenProof } from '../../../daemon/attest/enrol/tokens.ts';
 import type { CredentialSource, Credentials } from '../../../daemon/attest/types.ts';
 import { type Clock, systemClock } from '../../../daemon/clock.ts';
 import { type Log, silentLog } from '../../../daemon/log.ts';
-import { type Rig, startRig, surfaceNamed, testClock } from './rig.ts';
+import { generateKeys, type Rig, startRig, surfaceNamed, testClock } from './rig.ts';
 
 const never = () => AbortSignal.timeout(60_000);
 const random = () => 0.5;
@@ -125,6 +126,25 @@ t.test('the chain is checked from end to end', async (t) => {
   const mine = await loadAuthority({ stateDir: t.testdir(), site: 'site', clock });
   const [forged] = der((await mine.serverCertificate(['127.0.0.1'])).certificatePem);
   t.throws(() => checkChain([forged!, ca!], expected), {
+    code: 'E_GATEWAY_CERTIFICATE',
+    message: /not signed/,
+  });
+  // Nor who writes the name and the key identifier of the pinned CA into it.
+  const authority = new x509.X509Certificate(new Uint8Array(ca!));
+  const keys = await generateKeys({ name: 'ECDSA', namedCurve: 'P-256' });
+  const likeness = await x509.X509CertificateGenerator.create({
+    subject: 'CN=surfaced gateway',
+    issuer: authority.subject,
+    publicKey: keys.publicKey,
+    signingKey: keys.privateKey,
+    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
+    extensions: [
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }]),
+      await x509.AuthorityKeyIdentifierExtension.create(authority),
+    ],
+  });
+  t.throws(() => checkChain([new Uint8Array(likeness.rawData), ca!], expected), {
     code: 'E_GATEWAY_CERTIFICATE',
     message: /not signed/,
   });
