@@ -1,5 +1,6 @@
 /** What a person at a terminal needs to know about the demo that has just started. */
 import type { ControlSurface } from '../daemon/config/schema.ts';
+import type { IdentityKind } from './demo-identity.ts';
 import { BEHAVIOUR } from './sim/cluster/controllers/behaviour.ts';
 import { shellWord } from './sim/panel/shell-word.ts';
 
@@ -13,6 +14,7 @@ export interface BannerFacts {
   /** Model and path of the real panel, null when there is only the page. */
   readonly device: string | null;
   readonly surface: ControlSurface;
+  readonly identity: IdentityKind;
   readonly rbacPath: string;
   /** User that the API server sees. */
   readonly user: string;
@@ -20,6 +22,12 @@ export interface BannerFacts {
 
 const row = (word: string, text: string): string => `  ${word.padEnd(10)}${text}`;
 const kubectl = (demo: BannerFacts): string => `kubectl --kubeconfig ${shellWord(demo.kubeconfigPath)}`;
+
+/** What the surface proves itself by; the panel shows how far it got. */
+const trustOf = (identity: IdentityKind): string =>
+  identity === 'tpm'
+    ? 'attested by a software TPM, which proves nothing about this machine; the panel shows code and level'
+    : 'NOT ATTESTED: a one-time token, no TPM';
 
 /** Lines to copy; the workloads are those that the simulated cluster begins with. */
 function simulated(demo: BannerFacts): string[] {
@@ -65,7 +73,7 @@ export function demoBanner(demo: BannerFacts): string {
         ? 'SIMULATED: no container runs in it; to kubectl it looks like a real one'
         : `REAL: context ${demo.context} of ${demo.kubeconfigPath}`,
     ),
-    row('trust', 'NOT ATTESTED: a one-time token, no TPM'),
+    row('trust', trustOf(demo.identity)),
     row('health', `${demo.url}healthz`),
     ...(demo.isSimulated ? simulated(demo) : real(demo)),
     '  Ctrl-C ends it and removes its files.',

@@ -7,7 +7,6 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { parse, stringify } from 'yaml';
-import { createTokenCredentials } from '../daemon/attest/enrol/client.ts';
 import { rbacFor } from '../daemon/bridge/kube/rbac.ts';
 import { systemClock } from '../daemon/clock.ts';
 import { surfaceOptions } from '../daemon/commands/device.ts';
@@ -33,6 +32,7 @@ import type { Panel, PanelSpec } from '../daemon/surface/types.ts';
 import { parseBind } from './bind.ts';
 import type { BannerFacts } from './demo-banner.ts';
 import { boundTo, demoBindings } from './demo-bindings.ts';
+import { type DemoIdentity, type IdentityKind, openIdentity } from './demo-identity.ts';
 import { startSimCluster } from './sim/cluster/cluster.ts';
 import { createSimPanel, type SimPanel } from './sim/panel/panel.ts';
 import { startPanelServer } from './sim/panel/server.ts';
@@ -46,6 +46,7 @@ export interface DemoOptions {
   readonly surface?: string;
   readonly device?: string;
   readonly port: number;
+  readonly identity: IdentityKind;
   readonly version: string;
   readonly log: Log;
   /** Folder of the built page; left out: where the build puts it. */
@@ -60,8 +61,6 @@ export interface Demo extends BannerFacts {
 
 const surfaceName = 'demo';
 const defaultCluster = gatewaySchema.shape.cluster.parse({});
-/** The token is spent within the second; it need not live longer than a slow start. */
-const tokenTtlMs = 5 * 60_000;
 
 function controlSurface(bindings: readonly unknown[]): ControlSurface {
   const text = stringify({
@@ -159,6 +158,13 @@ export async function startDemo(options: DemoOptions, signal: AbortSignal): Prom
     const { folder, remove } = await makeFolder();
     started.push(remove);
 
+    const identity = await openIdentity(
+      options.identity,
+      { folder, surface: surfaceName, firmware: options.version, log: log.child({ part: 'identity' }) },
+      signal,
+    );
+    started.push(() => identity.close());
+
     // The page first: it is there within a moment and shows what is still starting.
     let device: Device | null = null;
     let gateway: Gateway | null = null;
@@ -178,7 +184,7 @@ export async function startDemo(options: DemoOptions, signal: AbortSignal): Prom
         cluster: { isSimulated, name: context },
         kubeconfigPath,
         namespace: namespaceOf(surface),
-        trust: 'This surface holds a one-time token only; it has not been attested by a TPM.',
+        trust: identity.trust(gateway),
         versions: { surfaced: options.version },
       }),
       health,
@@ -208,7 +214,13 @@ export async function startDemo(options: DemoOptions, signal: AbortSignal): Prom
     await mkdir(registryFolder);
     await writeFile(path.join(registryFolder, `${surfaceName}.yaml`), stringify(surface));
     const startingGateway = startGateway({
-      config: gatewayConfig(folder, registryFolder, kubeconfigPath, options.context),
+      config: gatewayConfig({
+        folder,
+        registryFolder,
+        kubeconfig: kubeconfigPath,
+        context: options.context,
+        policy: identity.policy,
+      }),
       clock: systemClock,
       random: Math.random,
       log,
@@ -218,16 +230,10 @@ export async function startDemo(options: DemoOptions, signal: AbortSignal): Prom
     const runningGateway = gateway;
     started.push(() => runningGateway.stop());
 
-    const { token } = await gateway.tokens.create({ surface: surfaceName, ttlMs: tokenTtlMs, uses: 1 });
+    const credentials = await identity.credentials(gateway);
     device = await startDevice({
       panel,
-      credentials: createTokenCredentials({
-        config: { url: `https://localhost:${gateway.enrolPort}`, caPin: gateway.caPin },
-        token,
-        clock: systemClock,
-        random: Math.random,
-        log: log.child({ part: 'enrol' }),
-      }),
+      credentials,
       surface: behaviour,
       firmware: options.version,
       clock: systemClock,
@@ -246,6 +252,7 @@ export async function startDemo(options: DemoOptions, signal: AbortSignal): Prom
       rbacPath,
       isSimulated,
       device: deviceName,
+      identity: options.identity,
       surface,
       user: `${defaultCluster.userPrefix}${surfaceName}`,
       health,
@@ -257,12 +264,14 @@ export async function startDemo(options: DemoOptions, signal: AbortSignal): Prom
   }
 }
 
-function gatewayConfig(
-  folder: string,
-  registryFolder: string,
-  kubeconfig: string,
-  context: string | undefined,
-): GatewayConfig {
+function gatewayConfig(parts: {
+  readonly folder: string;
+  readonly registryFolder: string;
+  readonly kubeconfig: string;
+  readonly context: string | undefined;
+  readonly policy: DemoIdentity['policy'];
+}): GatewayConfig {
+  const { folder, registryFolder, kubeconfig, context, policy } = parts;
   const text = stringify({
     apiVersion,
     kind: 'Gateway',
@@ -271,7 +280,7 @@ function gatewayConfig(
     enrol: { listen: '127.0.0.1:0', hosts: ['localhost', '127.0.0.1'] },
     broker: { listen: '127.0.0.1:0' },
     registry: { folder: registryFolder },
-    policy: { identity: 'token' },
+    policy,
     cluster: { kubeconfig, ...(context !== undefined && { context }) },
   });
   return parseConfig('Gateway', text, 'the demo');

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, rmSync } from 'node:fs';
 import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -59,7 +59,7 @@ export class SoftwareTpm {
     readonly listensOn?: 'unix' | 'tcp';
     readonly state: URL | string | null;
   }): Promise<SoftwareTpm> {
-    const folder = await mkdtemp(join(tmpdir(), 'surfaced-swtpm-'));
+    const folder = await mkdtemp(join(shortFolder(), 'surfaced-swtpm-'));
     if (state !== null) {
       const copy = join(folder, 'tpm2-00.permall');
       await copyFile(state, copy);
@@ -102,7 +102,11 @@ export class SoftwareTpm {
       said = (said + data.toString()).slice(-2000);
     });
     this.#process = child;
-    const onExit = () => child.kill('SIGKILL'); // A test that fails badly leaves nothing running.
+    // Whatever ends this process so that nobody calls `end`: nothing runs on, and no keys stay.
+    const onExit = () => {
+      child.kill('SIGKILL');
+      rmSync(this.#folder, { recursive: true, force: true });
+    };
     process.once('exit', onExit);
     child.once('exit', () => process.off('exit', onExit));
     const latest = Date.now() + startMs;
@@ -173,6 +177,9 @@ export class SoftwareTpm {
     }
   }
 }
+
+/** Folder for temporary files; the path of a socket may have 107 bytes (unix(7)). */
+const shortFolder = (): string => (Buffer.byteLength(tmpdir()) <= 60 ? tmpdir() : '/tmp');
 
 async function freePort(): Promise<number> {
   const server = createServer();

@@ -50,14 +50,17 @@ const env = {
 };
 if (bench === null) {
   if (process.platform !== 'linux') fail('the virtual rig is a Linux program: it needs Debian on x86-64');
-  installPrograms({
-    dtc: 'device-tree-compiler',
-    ip: 'iproute2',
-    setpriv: 'util-linux',
-    swtpm: 'swtpm',
-    kubectl: 'kubernetes-client',
-    aconnect: 'alsa-utils',
-  });
+  installPrograms(
+    {
+      dtc: 'device-tree-compiler',
+      ip: 'iproute2',
+      setpriv: 'util-linux',
+      swtpm: 'swtpm',
+      kubectl: 'kubernetes-client',
+      aconnect: 'alsa-utils',
+    },
+    'what needs them cannot run',
+  );
   const { ensureKernel } = await import('../hil/rig/kernel/build.mjs');
   const { ensureAdapters } = await import('../hil/rig/adapters/build.mjs');
   try {

@@ -106,7 +106,7 @@ const commandExists = (command) =>
  * else prints the one line to run. Tests that need a program still missing say so and skip.
  * @param {Record<string, string>} wanted command -> Debian package
  */
-export function installPrograms(wanted) {
+export function installPrograms(wanted, without) {
   const missing = Object.entries(wanted).filter(([command]) => !commandExists(command));
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map(([, name]) => name))];
@@ -117,9 +117,7 @@ export function installPrograms(wanted) {
     run('apt-get', ['update', '-q'], env);
     run('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...packages], env);
   } else {
-    say(
-      `${missing.map(([command]) => command).join(', ')} not found; tests that need them are skipped. To install:`,
-    );
+    say(`${missing.map(([command]) => command).join(', ')} not found; ${without}. To install:`);
     say(
       `  ${process.platform === 'darwin' ? `brew install ${missing.map(([command]) => command).join(' ')}` : `sudo ${line}`}`,
     );

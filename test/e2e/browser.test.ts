@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium, type Locator, type Page } from 'playwright-core';
 import t from 'tap';
 import { travelOf } from '../../daemon/surface/scale.ts';
+import { withoutSwtpm } from '../../hil/software-tpm.ts';
 import { chromiumArguments, chromiumPath, noChromium } from '../chromium.ts';
 import { startDemoProcess } from './demo-process.ts';
 import { kubectl, noKubectl } from './processes.ts';
@@ -107,7 +108,12 @@ t.test('the demo in a browser', { skip: noChromium || noKubectl, timeout: 110_00
 
   await t.test('says what it is and shows what is there', async (t) => {
     await hands.says('search', '4/4');
-    t.match(await page.locator('.tapes').textContent(), /SIMULATED CLUSTER\s*NOT ATTESTED/);
+    t.match(
+      await page.locator('.tapes').textContent(),
+      withoutSwtpm
+        ? /SIMULATED CLUSTER\s*NOT ATTESTED/
+        : /SIMULATED CLUSTER\s*ATTESTED, LEVEL 1\s*CODE \d{4}-\d{4}/,
+    );
     t.match(await page.locator('.terminal').textContent(), kubeconfig, 'the path that the terminal shows');
     await hands.lit('0072b2', 3);
     await hands.lit('f0e442', 4);

@@ -22,7 +22,7 @@ async function startCluster(t: Test, dir: string, port = 0): Promise<SimCluster>
 /** A demo in this process with a page of it. */
 async function start(t: Test, options: Partial<DemoOptions>): Promise<{ demo: Demo; page: PageClient }> {
   const demo = await startDemo(
-    { bind: [], port: 0, version: '0.0.0', log: silentLog, ...options },
+    { bind: [], port: 0, identity: 'token', version: '0.0.0', log: silentLog, ...options },
     new AbortController().signal,
   );
   t.teardown(() => demo.stop());

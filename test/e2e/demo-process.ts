@@ -8,6 +8,7 @@ import type {
   PageMessage,
   ServerMessage,
 } from '../../hil/sim/panel/messages.ts';
+import { withoutSwtpm } from '../../hil/software-tpm.ts';
 import { Surfaced } from './processes.ts';
 
 /** `surfaced demo` as a process, and what its banner says. */
@@ -22,7 +23,9 @@ export interface RunningDemo {
 
 /** Starts the demo on a free port; resolves when it has printed its banner. */
 export async function startDemoProcess(...args: readonly string[]): Promise<RunningDemo> {
-  const process = new Surfaced('demo', ['demo', '--port', '0', ...args]);
+  // Where there is no software TPM, tests of all else run all the same.
+  const identity = withoutSwtpm === false ? [] : ['--identity', 'token'];
+  const process = new Surfaced('demo', ['demo', '--port', '0', ...identity, ...args]);
   const [banner] = await process.printed(/^surfaced demo\n[\s\S]*Ctrl-C.*\n/m);
   const url = /^ +panel +(\S+)$/m.exec(banner)?.[1];
   if (url === undefined) throw new Error(`no address in:\n${banner}`);

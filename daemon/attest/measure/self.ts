@@ -22,17 +22,21 @@ const unitNames =
  * @throws SurfacedError E_MEASURE when a folder cannot be read
  */
 export async function ownFiles(folders: readonly string[]): Promise<string[]> {
-  const here = fileURLToPath(import.meta.url);
+  const root = await packageRoot(here);
+  return [process.execPath, ...(await ownBundle()), await packagesOf(root), ...(await unitsIn(folders))];
+}
+
+/**
+ * The folder that this program runs from, and its `package.json`: what is the project's own.
+ * @throws SurfacedError E_MEASURE when a folder cannot be read
+ */
+export async function ownBundle(): Promise<string[]> {
   const root = await packageRoot(here);
   const bundle = path.relative(root, here).split(path.sep)[0] ?? '';
-  return [
-    process.execPath,
-    path.join(root, bundle),
-    path.join(root, 'package.json'),
-    await packagesOf(root),
-    ...(await unitsIn(folders)),
-  ];
+  return [path.join(root, bundle), path.join(root, 'package.json')];
 }
+
+const here = fileURLToPath(import.meta.url);
 
 /** The nearest folder above a file with a `package.json`. */
 async function packageRoot(file: string): Promise<string> {

@@ -30,8 +30,18 @@ export interface DemoFacts {
   readonly kubeconfigPath: string | null;
   /** Namespace for the kubectl hint; null for all of them. */
   readonly namespace: string | null;
-  /** One sentence on why the gateway trusts this surface. */
-  readonly trust: string;
+  /** What the gateway holds of this surface. */
+  readonly trust: {
+    readonly isAttested: boolean;
+    /** 0 to 3, null when not attested. */
+    readonly level: number | null;
+    /** What may be said of it, one sentence. */
+    readonly sentence: string;
+    /** What an operator compared, or has to compare; null: nothing. */
+    readonly pairingCode: string | null;
+    /** Hex of SHA-256 of the endorsement key; null: it has none that is approved. */
+    readonly ekSha256: string | null;
+  };
   /** Version by program, e.g. `surfaced`. */
   readonly versions: Readonly<Record<string, string>>;
 }

@@ -105,6 +105,7 @@ const facts: BannerFacts = {
   surface: surfaceOf(demoBindings(simPanelSpec)),
   rbacPath: '/tmp/demo/rbac.yaml',
   user: 'surfaced:surface:demo',
+  identity: 'token',
 };
 
 t.test('the banner of a simulated cluster says so and gives lines to copy', async (t) => {

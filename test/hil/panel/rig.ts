@@ -62,7 +62,7 @@ export async function startRig(
       cluster: { isSimulated: true, name: 'sim' },
       kubeconfigPath: '/run/demo/kubeconfig',
       namespace: 'shop',
-      trust: 'by token',
+      trust: { isAttested: false, level: null, sentence: 'by token', pairingCode: null, ekSha256: null },
       versions: { surfaced: '0.0.0' },
     }),
     health: () => well,

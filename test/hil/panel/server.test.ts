@@ -210,7 +210,8 @@ t.test('a page that gives no sign of life is given up', async (t) => {
   };
   const page = new PageSocket({ socket: socket as unknown as WebSocket, panel, log: silentLog, onGone });
   const facts = { cluster: { isSimulated: true, name: '' }, kubeconfigPath: null, namespace: null };
-  const beat = () => page.beat({ ...facts, trust: '', versions: {} }, well);
+  const trust = { isAttested: false, level: null, sentence: '', pairingCode: null, ekSha256: null };
+  const beat = () => page.beat({ ...facts, trust, versions: {} }, well);
   for (let count = 0; count < 20; count++) {
     beat();
     socket.emit('pong');

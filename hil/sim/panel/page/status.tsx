@@ -1,6 +1,6 @@
 /** What is around the panel: name plate, tapes, the line for kubectl, the overlay when the server is away. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Face } from '../messages.ts';
+import type { DemoFacts, Face } from '../messages.ts';
 import { shellWord } from '../shell-word.ts';
 import { Glyph } from './key.tsx';
 import type { PanelLink, PanelView } from './link.ts';
@@ -34,11 +34,7 @@ export function NamePlate({ view, face }: { view: PanelView; face: Face }) {
           ) : (
             <li class="tape caution">REAL CLUSTER: {facts.cluster.name}</li>
           ))}
-        {!isAttested && (
-          <li class="tape red" title={facts?.trust}>
-            NOT ATTESTED
-          </li>
-        )}
+        {facts && <TrustTapes trust={facts.trust} isAttested={isAttested} />}
       </ul>
       <p class={`link ${state}`} role="status" title={detail}>
         <i class="lamp" aria-hidden="true" />
@@ -48,6 +44,33 @@ export function NamePlate({ view, face }: { view: PanelView; face: Face }) {
         </span>
       </p>
     </header>
+  );
+}
+
+/** Whether the surface is attested and to which level, and the code by which a person knows its TPM. */
+function TrustTapes({ trust, isAttested }: { trust: DemoFacts['trust']; isAttested: boolean }) {
+  const { level, sentence, pairingCode, ekSha256 } = trust;
+  const key = ekSha256 === null ? '' : ` Endorsement key ${ekSha256}.`;
+  return (
+    <>
+      {isAttested && level !== null ? (
+        <li class="tape" title={sentence}>
+          ATTESTED, LEVEL {level}
+        </li>
+      ) : (
+        <li class="tape red" title={sentence}>
+          NOT ATTESTED
+        </li>
+      )}
+      {pairingCode !== null && (
+        <li
+          class="tape"
+          title={`The code by which an operator lets this TPM in; the panel shows it until then.${key}`}
+        >
+          CODE {pairingCode}
+        </li>
+      )}
+    </>
   );
 }
 
