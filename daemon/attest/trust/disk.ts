@@ -8,7 +8,7 @@ export interface Disk {
   makeFolder(folder: string): Promise<void>;
   /** A new file with these bytes. */
   create(file: string, bytes: Uint8Array): Promise<void>;
-  /** Replaces everything of a file from `at` on. */
+  /** Writes into a file from `at` on; what it may have had behind that counts for nothing. */
   extend(file: string, at: number, bytes: Uint8Array): Promise<void>;
   /** Puts a text in place, as a whole or not at all. */
   replace(file: string, text: string): Promise<void>;
@@ -50,7 +50,6 @@ async function write(
 ): Promise<void> {
   const handle = await open(file, flags, 0o600);
   try {
-    await handle.truncate(at);
     let done = 0;
     while (done < bytes.length)
       done += (await handle.write(bytes, done, bytes.length - done, at + done)).bytesWritten;

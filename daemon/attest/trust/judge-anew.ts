@@ -26,22 +26,31 @@ export function createJudgeAnew(parts: TrustParts): JudgeAnew {
   const { ledger, turns, log } = parts;
   const waiting = new Set<string>();
   const workers = new Set<Promise<void>>();
+  const toKeep = new Map<string, Judged>();
 
   async function work(): Promise<void> {
     for (const surface of waiting) {
       waiting.delete(surface);
       const entry = ledger.get(surface);
       if (!entry?.standing) continue;
+      const { ekSha256 } = entry.binding;
       try {
-        await turns.take(entry.binding.ekSha256, () => judgeOne(parts, surface));
+        const judged = await turns.take(ekSha256, () => judgeOne(parts, surface));
+        if (judged) toKeep.set(ekSha256, judged);
       } catch (error) {
         log.error({ surface, err: error }, 'evidence could not be judged anew');
         lose(parts, surface, 'its last evidence could not be judged anew');
       }
     }
+    // Nobody waits for what is written now: everybody has been told before.
+    for (const [ekSha256, judged] of toKeep) {
+      if (waiting.size > 0) break;
+      toKeep.delete(ekSha256);
+      await turns.take(ekSha256, () => keep(parts, judged));
+    }
   }
   const employ = (): void => {
-    while (waiting.size > 0 && workers.size < mostAtOnce) {
+    while (waiting.size + toKeep.size > 0 && workers.size < mostAtOnce) {
       const worker = work().finally(() => {
         workers.delete(worker);
         employ();
@@ -59,7 +68,8 @@ export function createJudgeAnew(parts: TrustParts): JudgeAnew {
     },
     close: async () => {
       waiting.clear();
-      await Promise.all(workers);
+      toKeep.clear();
+      while (workers.size > 0) await Promise.all(workers);
     },
   };
 }
@@ -67,14 +77,21 @@ export function createJudgeAnew(parts: TrustParts): JudgeAnew {
 /** A dossier whose logs are not held any more. */
 type Kept = Omit<Dossier, 'case'>;
 
+interface Judged {
+  readonly dossier: Kept;
+  readonly verdict: Verdict;
+  readonly isAccepted: boolean;
+}
+
 /** Evidence that cannot be judged is no ground for trust. */
 const lose = ({ ledger }: TrustParts, surface: string, reason: string): void =>
   ledger.apply(surface, 'lost', { reason, standing: null });
 
-async function judgeOne(parts: TrustParts, surface: string): Promise<void> {
+/** Judges, records, and tells at once what follows. Null: there was nothing to judge. */
+async function judgeOne(parts: TrustParts, surface: string): Promise<Judged | null> {
   const { ledger, turns, config, audit, log } = parts;
   const entry = ledger.get(surface);
-  if (!entry?.standing || entry.binding.isRevoked || entry.binding.rivals.length > 0) return;
+  if (!entry?.standing || entry.binding.isRevoked || entry.binding.rivals.length > 0) return null;
   const { binding, standing } = entry;
   const rulesNow = rulesMark(parts, surface);
   const judged = await turns.take(heavyWork, async () => {
@@ -83,8 +100,10 @@ async function judgeOne(parts: TrustParts, surface: string): Promise<void> {
     const { case: subject, ...kept } = dossier;
     return { dossier: kept, verdict: await verdictOn(parts, subject, binding) };
   });
-  if (judged === null)
-    return lose(parts, surface, 'its last evidence is not kept, or not of the PCR bank that is asked for');
+  if (judged === null) {
+    lose(parts, surface, 'its last evidence is not kept, or not of the PCR bank that is asked for');
+    return null;
+  }
 
   const { dossier, verdict } = judged;
   const event: AuditEvent = {
@@ -108,7 +127,7 @@ async function judgeOne(parts: TrustParts, surface: string): Promise<void> {
   // Trust is never given by rules that have changed meanwhile (then it is asked for again), nor without a record.
   else if (isRecorded && rulesMark(parts, surface) === rulesNow)
     accept(parts, surface, { standing, dossier, verdict, level });
-  await keep(parts, { dossier, verdict, isAccepted: level !== null });
+  return { dossier, verdict, isAccepted: level !== null };
 }
 
 /** The same evidence, accepted now: but it is as old as it is. */
@@ -130,10 +149,7 @@ function accept(
 }
 
 /** Writes what is different now. */
-async function keep(
-  { dossiers, log }: TrustParts,
-  { dossier, verdict, isAccepted }: { dossier: Kept; verdict: Verdict; isAccepted: boolean },
-): Promise<void> {
+async function keep({ dossiers, log }: TrustParts, { dossier, verdict, isAccepted }: Judged): Promise<void> {
   const { receivedAt: at, evidence, ekSha256 } = dossier;
   const accepted = isAccepted ? { at, evidence, clock: verdict.clock } : dossier.accepted;
   if (isDeepStrictEqual([verdict, accepted], [dossier.verdict, dossier.accepted])) return;

@@ -56,7 +56,7 @@ export interface Trust {
   verdictOf(surface: string): Promise<Verdict | null>;
   list(): readonly SurfaceTrust[];
   quarantine(): readonly Quarantined[];
-  /** Called with the surfaces whose state changed. */
+  /** Called with the surfaces whose state or level changed, or that are gone. */
   onChange(listener: (surfaces: readonly string[]) => void): void;
   close(): Promise<void>;
 }
@@ -86,7 +86,8 @@ export interface Attesting extends Trust {
    * Judges the keys and makes a challenge, or puts a TPM without a name into quarantine.
    * @param request.isRenewal whether the connection shows a valid certificate for this endorsement key: then activation may
    *   be left out, see `Challenge.credential`
-   * @throws SurfacedError E_ENROL_EVIDENCE, E_SURFACE_REVOKED, E_ENROL_RATE when the quarantine is full
+   * @throws SurfacedError E_ENROL_EVIDENCE, E_SURFACE_REVOKED, E_ENROL_RATE when the quarantine is full, E_ENROL_FAILED
+   *   while the gateway is being stopped
    */
   begin(request: {
     readonly claims: KeyClaims;
@@ -99,7 +100,8 @@ export interface Attesting extends Trust {
    * @param begun as `begin` gave it; counts once
    * @param answer.keySha256 of the SubjectPublicKeyInfo in the certificate request
    * @param answer.channel of the connection, see binding.ts
-   * @throws SurfacedError E_ENROL_EVIDENCE, E_ENROL_EPOCH, E_ENROL_BUSY, E_SURFACE_REVOKED, E_AUDIT_WRITE
+   * @throws SurfacedError E_ENROL_EVIDENCE, E_ENROL_EPOCH, E_ENROL_BUSY, E_SURFACE_REVOKED, E_AUDIT_WRITE; E_ENROL_SESSION
+   *   for what was finished before or is too old; E_STATE_DIR when nothing can be kept; E_ENROL_FAILED as above
    */
   finish(
     begun: Extract<Begun, { kind: 'challenged' }>,

@@ -7,7 +7,7 @@ import { logStart } from '../../../daemon/attest/logs/log.ts';
 import { encodePublic } from '../../../daemon/attest/tpm2/index.ts';
 import { levelSentences } from '../../../daemon/attest/verifier/verdict.ts';
 import { bound, Machine } from './machine.ts';
-import { attest, caPin, challenge, codeOf, startRig, surfaceOf } from './rig.ts';
+import { attest, caPin, challenge, codeOf, newFolder, startRig, surfaceOf } from './rig.ts';
 
 t.test('from quarantine to trust, and on', async (t) => {
   const machine = new Machine().measure('/good');
@@ -217,7 +217,7 @@ t.test('keys that cannot be challenged', async (t) => {
   const strict = await startRig(t, {
     surfaces: [],
     policy: { ekCertificate: 'required' },
-    stateDir: t.testdir({ strict: {} }),
+    stateDir: newFolder(t),
   });
   const request = { claims: machine.claims, firmware: '', address: '::1', isRenewal: false };
   t.match(await codeOf(strict.trust.begin(request)), /^E_ENROL_EVIDENCE ek-certificate: /);
@@ -296,16 +296,16 @@ t.test('policies: none, missing, required level, bank', async (t) => {
   const of = (policy: string | null, level = 1) => [surfaceOf('desk', machine, { policy, level })];
   const none = await startRig(t, { surfaces: of(null) });
   t.match(await attest(none, machine), { level: 0 }, 'nothing is claimed without reference values');
-  const missing = await startRig(t, { surfaces: of('gone'), stateDir: t.testdir({ missing: {} }) });
+  const missing = await startRig(t, { surfaces: of('gone'), stateDir: newFolder(t) });
   t.match(
     await codeOf(attest(missing, machine)),
     /^E_ENROL_EVIDENCE reference: .*no reference set named "gone"/,
   );
   t.match(missing.trust.of('desk'), { state: 'failed' });
-  const options = { policy: { requiredLevel: 2 }, stateDir: t.testdir({ high: {} }) };
+  const options = { policy: { requiredLevel: 2 }, stateDir: newFolder(t) };
   const high = await startRig(t, { surfaces: of('baseline'), ...options });
   t.match(await codeOf(attest(high, machine)), /^E_ENROL_EVIDENCE level: /);
-  const bank = { policy: { bank: 'sha384' }, stateDir: t.testdir({ bank: {} }) };
+  const bank = { policy: { bank: 'sha384' }, stateDir: newFolder(t) };
   const other = await startRig(t, { surfaces: of('baseline'), ...bank });
   t.match(
     await codeOf(attest(other, machine)),

@@ -1,6 +1,8 @@
 /** What the tests of trust share: the real verifier among stand-ins that can be held, changed and broken. */
 import { randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import path from 'node:path';
 import type { Test } from 'tap';
 import type { Audit, AuditEvent } from '../../../daemon/attest/audit/types.ts';
 import type { Match, PolicyStore, References } from '../../../daemon/attest/policy/types.ts';
@@ -122,7 +124,7 @@ export interface Rig {
   readonly trust: Attesting;
   /** What listeners were told: `name state`. */
   readonly told: string[];
-  /** Ends this gateway as a power cut does, and starts the next one on the same folder. */
+  /** Ends this gateway and starts the next one on the same folder. */
   restart(change?: Partial<Pick<TrustOptions, 'config'>>): Promise<Rig>;
 }
 
@@ -138,9 +140,20 @@ export interface Start {
   readonly disk?: Disk;
 }
 
+const homes = new WeakMap<Test, string>();
+
+/** An empty folder; everything that was started before it is closed before it is removed. */
+export function newFolder(t: Test): string {
+  // Registered first, or the folder would be removed before what is torn down has been closed.
+  if (!homes.has(t)) t.teardown(() => undefined);
+  const home = homes.get(t) ?? t.testdir();
+  homes.set(t, home);
+  return mkdtempSync(path.join(home, 'state-'));
+}
+
 /** A gateway's trust in a folder of its own. */
 export async function startRig(t: Test, start: Start): Promise<Rig> {
-  const stateDir = start.stateDir ?? t.testdir();
+  const stateDir = start.stateDir ?? newFolder(t);
   const config =
     start.config ??
     parseConfig(
