@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -74,7 +75,7 @@ cluster: { kubeconfig: kubeconfig }
 /** A surface's end: a software TPM, and what it takes to enrol and to connect. */
 async function newSurface(t: Test, chip: SoftwareTpm) {
   const tpm = new Tpm({ transport: swtpm(chip.address) });
-  const none = path.join(t.testdirName, 'none');
+  const none = path.join(tmpdir(), 'surfaced-there-is-no-such-log');
   const prover = openProver({
     tpm,
     logs: { firmware: none, ima: none, measured: none, systemd: none },

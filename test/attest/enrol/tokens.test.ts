@@ -64,9 +64,10 @@ t.test('a spent token stays spent through SIGKILL', async (t) => {
   const folder = t.testdir();
   const tokens = openTokens({ folder, clock: testClock(Date.now()) });
   const { token } = await tokens.create({ surface: 'desk', ttlMs: hour, uses: 1 });
+  const source = (name: string) => new URL(`../../../daemon/attest/enrol/${name}`, import.meta.url);
   const script = `
     const [{ openTokens }, { readToken, tokenProof, keyHash }] = await Promise.all([
-      import('../daemon/attest/tokens.ts'), import('../daemon/attest/token-proof.ts')]);
+      import('${source('tokens.ts')}'), import('${source('token-proof.ts')}')]);
     const clock = { now: Date.now, monotonic: () => 0 };
     const tokens = openTokens({ folder: process.argv[1], clock });
     const { id, key } = readToken(process.argv[2]);
