@@ -46,11 +46,11 @@ interface Site {
 }
 
 async function newSite(t: Test, policy = ''): Promise<Site> {
-  const folder = t.testdir({
-    kubeconfig,
-    surfaces: {},
-    references: { 'pi.yaml': references(1, afterReset) },
-  });
+  const folder = await mkdtemp(path.join(tmpdir(), 'surfaced-gateway-attest-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  for (const name of ['surfaces', 'references']) await mkdir(path.join(folder, name));
+  await writeFile(path.join(folder, 'kubeconfig'), kubeconfig);
+  await writeFile(path.join(folder, 'references', 'pi.yaml'), references(1, afterReset));
   const gatewayConfigPath = path.join(folder, 'gateway.yaml');
   await writeFile(
     gatewayConfigPath,
