@@ -130,8 +130,8 @@ export const errorTable = {
   },
   E_ENROL_KIND: {
     class: 'refused',
-    title: 'This gateway version does not support that kind of proof',
-    remedy: 'Update the gateway, or enrol with a one-time token where the policy allows it.',
+    title: 'The gateway does not take that kind of proof from this surface',
+    remedy: 'Update the surface: with a TPM it renews by fresh evidence.',
   },
   E_ENROL_POLICY: {
     class: 'refused',
@@ -197,8 +197,7 @@ export const errorTable = {
   E_GATEWAY_CERTIFICATE: {
     class: 'refused',
     title: "The gateway's certificate does not hold",
-    remedy:
-      "Add the host of `gateway.url` to the gateway's `enrol.hosts`, and check the clock of the surface.",
+    remedy: "Add the host of `gateway.url` to the gateway's `enrol.hosts`.",
   },
   E_GATEWAY_ANSWER: {
     class: 'retry',
