@@ -1,6 +1,7 @@
 /** The steps by which a folder of the state changes, each of them lasting once it is done. */
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { readBounded } from '../../config/read-bounded.ts';
 import { stateError, syncFolder, writeStateFile } from '../state-files.ts';
 
 /** Steps that change the disk. A power cut may leave any of them half done, but never a text. */
@@ -70,19 +71,12 @@ export async function namesIn(folder: string): Promise<string[]> {
 }
 
 /** Bytes of a file, at most `most` of them; null when it is not there. @throws Error when it is larger or cannot be read */
-export async function readBounded(file: string, most: number): Promise<Buffer | null> {
+export async function readIfThere(file: string, most: number): Promise<Buffer | null> {
   try {
-    const handle = await open(file, 'r');
-    try {
-      const { size } = await handle.stat();
-      if (size > most) throw new Error(`${size} bytes, at most ${most}`);
-      return await handle.readFile();
-    } finally {
-      await handle.close();
-    }
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw cause;
+    return await readBounded(file, most);
+  } catch (problem) {
+    if (((problem as Error).cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return null;
+    throw problem;
   }
 }
 

@@ -8,7 +8,7 @@ import path from 'node:path';
 import type { Log } from '../../log.ts';
 import { type LogName, logNames, mostWholeLogBytes } from '../evidence/evidence.ts';
 import type { WholeLogs } from '../verifier/types.ts';
-import { type Disk, namesIn, readBounded, statOf } from './disk.ts';
+import { type Disk, namesIn, readIfThere, statOf } from './disk.ts';
 import {
   type Dossier,
   dossierText,
@@ -46,7 +46,7 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 
 /** Reads the file of a dossier. @throws Error that says what is wrong */
 async function readFiled(file: string, ekSha256: string): Promise<FiledDossier | null> {
-  const text = await readBounded(file, mostTextBytes);
+  const text = await readIfThere(file, mostTextBytes);
   if (text === null) return null;
   const dossier = parseDossier(text.toString('utf8'));
   if (dossier.ekSha256 !== ekSha256) throw new Error('it is of another key');
@@ -57,7 +57,7 @@ async function readLog(folder: string, filed: FiledLog | null): Promise<Buffer |
   if (filed === null) return null;
   const { file, bytes, sha256: expected } = filed;
   // A file that was being extended when the power went may be longer than it should be, by one part.
-  const whole = (await readBounded(path.join(folder, file), 2 * mostWholeLogBytes))?.subarray(0, bytes);
+  const whole = (await readIfThere(path.join(folder, file), 2 * mostWholeLogBytes))?.subarray(0, bytes);
   if (!whole || whole.length < bytes) throw new Error(`${file}: not all of it is there`);
   if (sha256(whole) !== expected) throw new Error(`${file}: its checksum does not fit`);
   return whole;

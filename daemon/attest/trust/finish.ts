@@ -8,7 +8,7 @@ import { type Binding, contestedReason } from './book.ts';
 import type { Dossier } from './dossier.ts';
 import { auditedQuote, caseOf, evidenceId, isOtherEpoch, isProven, wholeLogs } from './evidence-case.ts';
 import { allFromStart, logEnds } from './log-ends.ts';
-import { heavyWork, rulesMark, type TrustParts } from './parts.ts';
+import { rulesMark, type TrustParts } from './parts.ts';
 import type { Attested, Attesting } from './types.ts';
 import { acceptedLevel, refusal, verdictOn } from './verdicts.ts';
 
@@ -124,13 +124,13 @@ async function receive(
 }
 
 async function judge(parts: TrustParts, received: Received, unproven: RateLimit): Promise<Attested> {
-  const { audit, turns, ledger } = parts;
+  const { audit, ledger } = parts;
   const { session, subject, dossier } = received;
   const { ekSha256, surface, evidence } = dossier;
   for (let round = 0; round < mostRounds; round++) {
     const binding = bindingNow(parts, session.binding);
     const rulesNow = rulesMark(parts, surface);
-    const verdict = await turns.take(heavyWork, () => verdictOn(parts, subject, binding));
+    const verdict = await verdictOn(parts, subject, binding);
     const level = acceptedLevel(verdict, ekSha256);
     const record = () =>
       audit.append({

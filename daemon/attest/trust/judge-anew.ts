@@ -7,10 +7,10 @@ import type { AuditEvent } from '../audit/types.ts';
 import type { Verdict } from '../verifier/verdict.ts';
 import type { Dossier } from './dossier.ts';
 import { type AcceptedAt, agedReason, type Standing } from './ledger.ts';
-import { heavyWork, rulesMark, type TrustParts } from './parts.ts';
+import { rulesMark, type TrustParts } from './parts.ts';
 import { acceptedLevel, refusal, verdictOn } from './verdicts.ts';
 
-/** Surfaces at a time: while the verdict on one is recorded, the next is judged. */
+/** Surfaces at a time: while one is read or recorded, the next is judged. Each has its logs in memory. */
 const mostAtOnce = 4;
 
 export interface JudgeAnew {
@@ -89,23 +89,18 @@ const lose = ({ ledger }: TrustParts, surface: string, reason: string): void =>
 
 /** Judges, records, and tells at once what follows. Null: there was nothing to judge. */
 async function judgeOne(parts: TrustParts, surface: string): Promise<Judged | null> {
-  const { ledger, turns, config, audit, log } = parts;
+  const { ledger, config, audit, log } = parts;
   const entry = ledger.get(surface);
   if (!entry?.standing || entry.binding.isRevoked || entry.binding.rivals.length > 0) return null;
   const { binding, standing } = entry;
   const rulesNow = rulesMark(parts, surface);
-  const judged = await turns.take(heavyWork, async () => {
-    const dossier = await parts.dossiers.read(binding.ekSha256);
-    if (dossier?.surface !== surface || dossier.case.expected.bank !== config.policy.bank) return null;
-    const { case: subject, ...kept } = dossier;
-    return { dossier: kept, verdict: await verdictOn(parts, subject, binding) };
-  });
-  if (judged === null) {
+  const kept = await parts.dossiers.read(binding.ekSha256);
+  if (kept?.surface !== surface || kept.case.expected.bank !== config.policy.bank) {
     lose(parts, surface, 'its last evidence is not kept, or not of the PCR bank that is asked for');
     return null;
   }
-
-  const { dossier, verdict } = judged;
+  const { case: subject, ...dossier } = kept;
+  const verdict = await verdictOn(parts, subject, binding);
   const event: AuditEvent = {
     kind: 'verdict',
     surface,

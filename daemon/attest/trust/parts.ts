@@ -42,16 +42,13 @@ export interface TrustParts extends TrustOptions {
   readonly ledger: Ledger;
   readonly dossiers: Dossiers;
   readonly quarantine: Quarantine;
-  /** By endorsement key; and under {@link heavyWork} what takes memory and time. */
+  /** By endorsement key. */
   readonly turns: Turns;
   /** The registry as it is now. */
   book(): Book;
   /** Another number whenever the reference sets have changed. */
   policyNumber(): number;
 }
-
-/** Name of the turn in which evidence is read and judged, so that only one lot of logs is held and looked at. */
-export const heavyWork = 'judging';
 
 /** Changes whenever evidence of this surface would have to be judged anew. */
 export const rulesMark = ({ ledger, policyNumber }: TrustParts, surface: string): string =>

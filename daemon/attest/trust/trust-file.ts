@@ -5,7 +5,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import type { Log } from '../../log.ts';
-import { type Disk, readBounded } from './disk.ts';
+import { type Disk, readIfThere } from './disk.ts';
 import type { Quarantined, SurfaceTrust } from './types.ts';
 import { quarantinedOf, type Waiting, waitingSchema } from './waiting.ts';
 
@@ -45,7 +45,7 @@ export interface TrustFile {
 const fileIn = (stateDir: string): string => path.join(stateDir, 'trust.json');
 
 async function readFile(stateDir: string): Promise<z.infer<typeof fileSchema> | null> {
-  const text = await readBounded(fileIn(stateDir), mostBytes);
+  const text = await readIfThere(fileIn(stateDir), mostBytes);
   return text && fileSchema.parse(JSON.parse(text.toString('utf8')));
 }
 
