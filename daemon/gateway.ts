@@ -3,10 +3,12 @@ import path from 'node:path';
 import { openAttestation } from './attest/attestation.ts';
 import { loadAuthority } from './attest/authority/ca.ts';
 import { makeServerCertificate } from './attest/authority/server-certificate.ts';
+import { readRequestSubject } from './attest/certificates/request.ts';
 import { startEnrolServer } from './attest/enrol/server.ts';
 import { openTokens, type Tokens } from './attest/enrol/tokens.ts';
 import type { Trust } from './attest/trust/types.ts';
 import type { Identity } from './attest/types.ts';
+import { startAdmission } from './bridge/admission/server.ts';
 import { startBroker } from './bridge/broker/broker.ts';
 import { fieldManager, startRelay } from './bridge/gateway/relay.ts';
 import { connectCluster } from './bridge/kube/cluster.ts';
@@ -29,6 +31,8 @@ export interface Gateway {
   readonly caPin: string;
   readonly enrolPort: number;
   readonly brokerPort: number;
+  /** Null: the admission endpoint is off. */
+  readonly admissionPort: number | null;
   readonly tokens: Tokens;
   /** What it holds of surfaces with a TPM. */
   readonly trust: Trust;
@@ -126,6 +130,21 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       log: log.child({ part: 'enrol' }),
     });
     started.push(() => enrol.close());
+    const admission = config.admission
+      ? await startAdmission({
+          admission: config.admission,
+          trust: attesting,
+          readSubject: readRequestSubject,
+          certificate: await makeServerCertificate({
+            authority,
+            hosts: config.admission.hosts,
+            clock,
+            log,
+          }),
+          log: log.child({ part: 'admission' }),
+        })
+      : null;
+    if (admission) started.push(() => admission.close());
 
     const health = (): HealthReport => {
       const relayed = relay.status();
@@ -136,6 +155,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
         cluster: { ok: api.isHealthy, detail: api.detail },
         broker: { ok: true, detail: `port ${broker.port}` },
         enrol: { ok: true, detail: `port ${enrol.port}` },
+        ...(admission && { admission: admission.health() }),
         registry: {
           ok: problems.length === 0,
           detail: problems[0]
@@ -168,6 +188,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       caPin: authority.pin,
       enrolPort: enrol.port,
       brokerPort: broker.port,
+      admissionPort: admission?.port ?? null,
       tokens,
       trust: attesting,
       registryFolder: config.registry.folder,

@@ -2,6 +2,7 @@
 /** The command line: parses, and starts one role or does one thing. Each command loads only what it needs. */
 import { Command, Option } from 'commander';
 import type { DemoOptions } from '../hil/demo.ts';
+import { addAdmissionCommands } from './commands/admission.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import {
   type CommandLine,
@@ -176,6 +177,7 @@ program
     print(rbacManifest(await loadConfig('ControlSurface', file), { userPrefix }));
   });
 
+addAdmissionCommands(program, commandLine);
 addAuditCommands(program, commandLine);
 addEnrollCommands(program, commandLine);
 addMeasureCommands(program, commandLine);

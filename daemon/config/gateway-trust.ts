@@ -78,6 +78,11 @@ export const admissionSchema = z
       .max(16)
       .default(['surfaced-admission.surfaced.svc'])
       .describe('Names in its server certificate; the API server must reach it by one of them.'),
+    clientCa: unixPath
+      .optional()
+      .describe(
+        'File with CA certificates (PEM): the API server must show a certificate of one; left out: who reaches the port may ask.',
+      ),
     nodes: z
       .array(
         z.strictObject({

@@ -54,6 +54,7 @@ const pathFields: Readonly<Record<Kind, readonly (readonly string[])[]>> = {
     ['policy', 'roots'],
     ['policy', 'references'],
     ['policy', 'signers'],
+    ['admission', 'clientCa'],
     ['admission', 'images'],
   ],
   Device: [
