@@ -160,8 +160,14 @@ function parseRecord(json: Buffer, index: number, fail: Fail): Omit<MeasureRecor
   return { pcr: record.pcr ?? null, digests, content };
 }
 
+/** What begins every text that stands for a file. */
+const filePrefix = 'file:sha256:';
 /** The text whose digest is extended for a file. */
-const fileText = ({ path, sha256 }: FileMeasurement): string => `file:sha256:${sha256}:${path}`;
+const fileText = ({ path, sha256 }: FileMeasurement): string => `${filePrefix}${sha256}:${path}`;
+
+/** Whether the text of a record stands for a file, whoever has written the record. */
+export const isFileText = (content: MeasureRecord['content']): boolean =>
+  content.kind === 'file' || content.text?.startsWith(filePrefix) === true;
 
 /** Whether the digest of the bank is that of the content: then path and file digest are as proven as the PCR. */
 export function isMeasureCovered(record: MeasureRecord, bank: HashName): boolean {

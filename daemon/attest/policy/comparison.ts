@@ -5,15 +5,18 @@
  */
 import { type EventRecord, evNoAction } from '../logs/event-log.ts';
 import { eventText } from '../logs/event-log-text.ts';
-import type { ImaEntry } from '../logs/ima-entry.ts';
+import { type ImaEntry, imaPcr } from '../logs/ima-entry.ts';
 import { isFilledWith, shown } from '../logs/log.ts';
-import { isMeasurablePcr, isMeasureCovered, type MeasureRecord } from '../logs/measure-log.ts';
+import { isFileText, isMeasurablePcr, isMeasureCovered, type MeasureRecord } from '../logs/measure-log.ts';
 import { imaEntryText } from './ima-contents.ts';
 import type { Reference } from './reference-set.ts';
 import type { Match, Proven } from './types.ts';
 
-/** PCRs of systemd's own records (systemd docs/TPM2_PCR_MEASUREMENTS.md) that `surfaced measure` can extend, too. */
-const systemdPcrs: ReadonlySet<number> = new Set([11, 12, 13, 15]);
+/**
+ * PCRs that systemd extends from userspace. Before it only a unified kernel image is in 11, and never all of it as text
+ * (UAPI Group, Linux TPM PCR Registry).
+ */
+const systemdPcrs: ReadonlySet<number> = new Set([11, 15]);
 const bootAggregateName = Buffer.from('boot_aggregate', 'latin1');
 
 export class Comparison {
@@ -23,7 +26,10 @@ export class Comparison {
   /** PCRs of which some log has a record. */
   readonly #logged = new Set<number>();
   readonly #filePcrs = new Set<number>();
+  /** PCRs of which some record of systemd does not say what it is of. */
+  readonly #untold = new Set<number>();
   readonly #firmwarePcrs = new Set<number>();
+  /** Whether every firmware event is of a PCR that the set lists. */
   #isFirmwareKnown = true;
   #reason: string | null = null;
 
@@ -47,10 +53,7 @@ export class Comparison {
   /** Which logs are of use to this comparison. */
   wants(log: 'firmware' | 'measured' | 'systemd' | 'ima'): boolean {
     if (this.#reason !== null) return false;
-    const { files, ima } = this.reference;
-    if (log === 'ima') return ima !== null;
-    if (log === 'measured') return files.size > 0;
-    return log === 'firmware' || this.#isStrict;
+    return log !== 'ima' || this.reference.ima !== null;
   }
 
   #ofPcrs(): string | null {
@@ -130,21 +133,23 @@ export class Comparison {
   }
 
   /**
-   * Takes a record of systemd, after all measured files. What stands in it is not compared; but a file must not be hidden
-   * among such records, so PCRs with files take none.
+   * Takes a record of systemd. What it says is not compared; but it must say what its digest is of, as whoever sends the
+   * log could otherwise tell a file that was measured as such a record.
    */
   systemd(record: MeasureRecord): void {
     this.#reason ??= this.#ofSystemd(record);
   }
 
   #ofSystemd(record: MeasureRecord): string | null {
-    const { pcr, start } = record;
+    const { pcr, content, start } = record;
     if (pcr === null) return null;
     this.#logged.add(pcr);
+    const isFile = isFileText(content);
+    if (!isFile && isMeasureCovered(record, this.reference.bank)) return null;
+    this.#untold.add(pcr);
     if (!this.#isStrict || !isMeasurablePcr(pcr) || this.reference.pcrs.has(pcr)) return null;
-    if (!systemdPcrs.has(pcr) || this.#filePcrs.has(pcr))
-      return `record ${start.records} of systemd extended PCR ${pcr}, which is for measured files`;
-    return null;
+    const what = isFile ? 'is that of a file' : 'does not say what, and the PCR is not listed under pcrs';
+    return `record ${start.records} of systemd, which extended PCR ${pcr}, ${what}`;
   }
 
   ima(entry: ImaEntry): void {
@@ -171,9 +176,27 @@ export class Comparison {
     const isMeasured = (pcr: number): boolean => !isFilledWith(this.#proven.pcrs.get(pcr)!, 0);
     return {
       files: this.#files.size > 0 || [...pcrs.keys()].some((pcr) => isMeasurablePcr(pcr) && isMeasured(pcr)),
-      firmware: this.#isFirmwareKnown && this.#firmwarePcrs.size > 0,
+      firmware: this.#isFirmwareKnown && this.#isFirmwareWhole(),
       ima: ima !== null,
     };
+  }
+
+  /**
+   * Whether nothing can be missing from the log of the firmware. Whoever sends it can leave out all events of a PCR, so
+   * one that was extended must be listed, or be explained by files or by systemd. And events that only a fixed value of a
+   * PCR of files stands for may be those files, told as events.
+   */
+  #isFirmwareWhole(): boolean {
+    const { pcrs, firmware } = this.reference;
+    const isListed = (pcr: number): boolean => pcrs.has(pcr) || (firmware.get(pcr)?.size ?? 0) > 0;
+    const isOfSystemd = (pcr: number): boolean =>
+      systemdPcrs.has(pcr) && this.#logged.has(pcr) && !this.#untold.has(pcr);
+    const isKnown = (pcr: number): boolean =>
+      pcr === imaPcr || isListed(pcr) || this.#filePcrs.has(pcr) || isOfSystemd(pcr);
+    return (
+      [...this.#proven.pcrs].every(([pcr, value]) => isKnown(pcr) || isFilledWith(value, 0)) &&
+      [...this.#firmwarePcrs].some((pcr) => firmware.has(pcr) || !isMeasurablePcr(pcr))
+    );
   }
 
   #ofTheRest(): string | null {

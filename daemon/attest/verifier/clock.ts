@@ -2,10 +2,11 @@
  * The clock of a TPM from one quote to the next (TPM 2.0 Part 1, section 36; Part 2, section 10.11.1).
  *
  * A TPM that lost its power begins a new epoch: resetCount is higher, the clock may have gone back to what was last
- * stored, and `safe` is 0 for a while. That is daily life of a surface and accepted, but then nothing of earlier
- * evidence counts any more: all logs must be whole and the attestation key activated again. Within an epoch time goes
- * forward, and so do the PCRs: that they only grow needs no rule of its own, as logs that go on from the proven ones must
- * replay to the new values.
+ * stored, and `safe` is 0 for a while. So does one that was shut down with its state first: then restartCount is higher
+ * instead, and the PCRs may have begun anew all the same (TPM Restart). That is daily life of a surface and accepted, but
+ * then nothing of earlier evidence counts any more: all logs must be whole and the attestation key activated again. Within
+ * an epoch time goes forward, and so do the PCRs: that they only grow needs no rule of its own, as logs that go on from
+ * the proven ones must replay to the new values.
  */
 import type { Attest } from '../tpm2/index.ts';
 import { failed, passed, type Ruling } from './checks.ts';
@@ -23,8 +24,9 @@ export const clockState = ({ clockInfo, firmwareVersion }: Attest): ClockState =
 /** Which epoch a quote is of; null when it is of an earlier one than the last evidence. */
 export function epochOf(now: ClockState, previous: ClockState | null): Verdict['epoch'] {
   if (previous === null) return 'first';
-  if (now.resetCount === previous.resetCount) return 'same';
-  return now.resetCount > previous.resetCount ? 'new' : null;
+  const later = now.resetCount - previous.resetCount || now.restartCount - previous.restartCount;
+  if (later === 0) return 'same';
+  return later > 0 ? 'new' : null;
 }
 
 /** Whether time went forward, and whether the evidence is complete where a new epoch demands it. */
@@ -46,20 +48,20 @@ export function clockRuling(
   if (previous === null || epoch !== 'same') {
     if (epoch === null)
       return failed(
-        `attest, resetCount: ${now.resetCount} after ${previous?.resetCount}; a TPM that was cleared must be approved again`,
+        `attest, resetCount and restartCount: ${starts(now)} after ${starts(previous)}; a TPM that was cleared must be approved again`,
       );
-    const why = epoch === 'first' ? 'there is no earlier evidence' : 'the TPM was reset';
+    const why = epoch === 'first' ? 'there is no earlier evidence' : 'the TPM was reset or restarted';
     if (isIncremental) return failed(`attest, resetCount: ${why}, so the logs must be sent from their start`);
     if (!isActivated) return failed(`attest, resetCount: ${why}, so a credential must have been opened`);
     const told = epoch === 'first' ? why : `${why} since the last evidence, and everything was sent`;
     return passed(`${told}${firmwareChange(now, previous)}`, true);
   }
-  if (now.restartCount < previous.restartCount)
-    return failed(`attest, restartCount: ${now.restartCount} after ${previous.restartCount}`);
   if (BigInt(now.clock) < BigInt(previous.clock))
     return failed(`attest, clock: ${now.clock} ms after ${previous.clock} ms, without a reset in between`);
   return passed(`later than the last evidence, without a reset${firmwareChange(now, previous)}`, true);
 }
+
+const starts = (state: ClockState | null): string => `${state?.resetCount} and ${state?.restartCount}`;
 
 const firmwareChange = (now: ClockState, previous: ClockState | null): string =>
   previous === null || previous.firmwareVersion === now.firmwareVersion

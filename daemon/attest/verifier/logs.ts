@@ -7,8 +7,8 @@
  *
  * Of two logs that extend one PCR:
  * - The firmware comes before `surfaced measure`, which goes on from its values; both are proven.
- * - It comes before systemd, too. But the digest of a systemd record need not be that of its text, so that events of the
- *   firmware could be passed off as such records: of that PCR no event of the firmware is proven.
+ * - It comes before systemd, too. But whoever sends both logs can say of an event that it is a record, and the other way
+ *   round: of that PCR neither is proven.
  * - The order of `surfaced measure`, systemd and IMA among each other is not known: refused.
  */
 import type { LogName } from '../evidence/evidence.ts';
@@ -87,7 +87,10 @@ export function judgeLogs(
       pcrs: quoted.pcrs,
       firmware: events && logs.firmware && provenEvents(logs.firmware, firmwareQuoted),
       measured: files && logs.measured && provenRecords(logs.measured, quoted),
-      systemd: records && logs.systemd && provenRecords(logs.systemd, quoted),
+      systemd:
+        records &&
+        logs.systemd &&
+        provenRecords(logs.systemd, { ...quoted, pcrs: without(quoted.pcrs, touchedBy(firmware)) }),
       ima: ima && logs.ima && provenEntries(logs.ima, ima),
       imaViolations: ima?.violations ?? 0,
     },

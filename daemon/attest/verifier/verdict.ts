@@ -81,7 +81,7 @@ export interface Verdict {
   /** All of {@link checkNames}, in that order. */
   readonly checks: readonly Check[];
   readonly clock: ClockState | null;
-  /** `new`: the TPM was reset since the last evidence, so all logs must be whole; `first`: there was none. */
+  /** `new`: the TPM was reset or restarted since the last evidence, so all logs must be whole; `first`: there was none. */
   readonly epoch: 'first' | 'same' | 'new' | null;
   readonly reference: MatchedReference | null;
   readonly measured: Measured;
@@ -93,8 +93,8 @@ export const firstFailure = (verdict: Verdict): Check | null =>
 
 /** What may be printed for a level, and no more (docs/threat-model.md). */
 export const levelSentences: Readonly<Record<Level, string>> = {
-  0: 'This TPM answered a fresh challenge and holds this credential. Nothing about the software is proven.',
+  0: 'This TPM answered a fresh challenge for this credential. Nothing about the software is proven.',
   1: 'This TPM answered a fresh challenge, and since its last reset the host reported measurements that match the policy. A host that was modified before it began to measure can report anything.',
   2: 'As level 1, and the operator asserts that the code that measures is signature-checked by the boot ROM, which the TPM cannot prove.',
-  3: 'As level 1, and boot components from the first measuring stage on were measured into the TPM before they ran. Stages before it are trusted, not measured.',
+  3: 'This TPM answered a fresh challenge, and boot components from the first measuring stage on were measured into it before they ran, and match the policy. Stages before it are trusted, not measured.',
 };

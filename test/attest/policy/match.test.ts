@@ -48,10 +48,17 @@ const measured = (
       logStart,
     ),
   );
-const systemd = (...pcrs: number[]): Iterable<MeasureRecord> =>
+/** Each of `phase`, unless it says something else; `covered`: then its digest is of that. */
+const systemd = (
+  ...records: (readonly [pcr: number, says?: string, digest?: 'covered'])[]
+): Iterable<MeasureRecord> =>
   single(
     measureRecords(
-      Buffer.concat(pcrs.map((pcr) => systemdRecord(pcr, 'sha256', sha('sha256', 'phase'), 'phase'))),
+      Buffer.concat(
+        records.map(([pcr, says = 'phase', digest]) =>
+          systemdRecord(pcr, 'sha256', sha('sha256', digest === 'covered' ? says : 'phase'), says),
+        ),
+      ),
       logStart,
     ),
   );
@@ -63,6 +70,8 @@ const value = bytesOf('value');
 const quoted = new Map(
   Array.from({ length: 16 }, (_, pcr) => [pcr, pcr === 8 || pcr === 14 ? value : Buffer.alloc(32)] as const),
 );
+/** PCR 8 alone. */
+const booted = new Map([...quoted, [14, Buffer.alloc(32)]] as const);
 const proven = (changes: Partial<Proven> = {}): Proven => ({
   bank: 'sha256',
   pcrs: quoted,
@@ -156,7 +165,7 @@ const rows: readonly Row[] = [
   [
     'all events known',
     kernelSet,
-    () => ({ firmware: firmware(noAction, kernel, kernel) }),
+    () => ({ pcrs: booted, firmware: firmware(noAction, kernel, kernel) }),
     covers(false, true, false),
   ],
   [
@@ -168,7 +177,7 @@ const rows: readonly Row[] = [
   [
     'an event of a PCR with a fixed value',
     { ...kernelSet, pcrs: [{ pcr: 4, values: [zero] }] },
-    () => ({ firmware: firmware(kernel, { pcr: 4, type: 4, data: text('x') }) }),
+    () => ({ pcrs: booted, firmware: firmware(kernel, { pcr: 4, type: 4, data: text('x') }) }),
     covers(false, true, false),
   ],
   [
@@ -182,6 +191,52 @@ const rows: readonly Row[] = [
     kernelSet,
     () => ({ firmware: firmware(kernel, initrd) }),
     new RegExp(`firmware event 2 of PCR 8 has the unknown digest ${initrdDigest}$`),
+  ],
+  [
+    'events that may be left out: a PCR that was extended and is not listed',
+    kernelSet,
+    () => ({ firmware: firmware(kernel) }),
+    covers(false, false, false),
+  ],
+  [
+    'unless it is that of files',
+    kernelSet,
+    () => ({ firmware: firmware(kernel), measured: measured(['/a', 'one']) }),
+    covers(false, true, false),
+  ],
+  [
+    'or of systemd, in its own words',
+    kernelSet,
+    () => ({ pcrs: new Map([...booted, [11, value]]), firmware: firmware(kernel), systemd: systemd([11]) }),
+    covers(false, true, false),
+  ],
+  [
+    'and not in words that its digest does not cover',
+    kernelSet,
+    () => ({
+      pcrs: new Map([...booted, [11, value]]),
+      firmware: firmware(kernel),
+      systemd: systemd([11], [11, 'another']),
+    }),
+    covers(false, false, false),
+  ],
+  [
+    'nor in a PCR of boot loaders',
+    kernelSet,
+    () => ({ pcrs: new Map([...booted, [9, value]]), firmware: firmware(kernel), systemd: systemd([9]) }),
+    covers(false, false, false),
+  ],
+  [
+    'files told as events, where a fixed value stands for them',
+    { pcrs: [8, 14].map((pcr) => ({ pcr, values: [hexOf(value)] })) },
+    () => ({ firmware: firmware(kernel) }),
+    covers(true, false, false),
+  ],
+  [
+    'no event may be there, and the PCR was extended',
+    { firmware: [...kernelSet.firmware, { pcr: 14, digests: [] }] },
+    () => ({ firmware: firmware(kernel) }),
+    covers(false, false, false),
   ],
   ['no event log', kernelSet, () => ({}), /no event log of the firmware/],
   [
@@ -285,25 +340,31 @@ const rows: readonly Row[] = [
   [
     'a file hidden in the log of systemd',
     fileSet,
-    () => ({ measured: measured(['/a', 'one']), systemd: systemd(14) }),
-    /record 0 of systemd extended PCR 14/,
+    () => ({ measured: measured(['/a', 'one']), systemd: systemd([15, 'machine-id']) }),
+    /record 0 of systemd, which extended PCR 15, does not say what, and the PCR is not listed/,
   ],
   [
-    'systemd in the PCR of files',
+    'a file in the log of systemd, in plain words',
     fileSet,
-    () => ({ measured: measured(['/a', 'one', 11]), systemd: systemd(11) }),
-    /record 0 of systemd extended PCR 11/,
+    () => ({ measured: measured(['/a', 'one']), systemd: systemd([15, 'file:sha256:00:/a', 'covered']) }),
+    /record 0 of systemd, which extended PCR 15, is that of a file/,
+  ],
+  [
+    'systemd with a text that its digest does not cover, in a PCR that is listed',
+    { ...fileSet, pcrs: [...fileSet.pcrs, { pcr: 15, values: [zero] }] },
+    () => ({ measured: measured(['/a', 'one']), systemd: systemd([15, 'another']) }),
+    covers(true, false, false),
   ],
   [
     'systemd in its own PCR',
     fileSet,
-    () => ({ measured: measured(['/a', 'one']), systemd: systemd(11) }),
+    () => ({ measured: measured(['/a', 'one']), systemd: systemd([11]) }),
     covers(true, false, false),
   ],
   [
     'a file hidden as a record of systemd',
     fileSet,
-    () => ({ measured: systemd(14) }),
+    () => ({ measured: systemd([14]) }),
     /record 0 of the measured files is not that of a file/,
   ],
 
