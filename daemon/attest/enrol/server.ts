@@ -15,6 +15,8 @@ import type { ServerCertificate } from '../authority/ca.ts';
 import type { ClientIdentity } from '../authority/client-certificate.ts';
 import { makeServerCertificate } from '../authority/server-certificate.ts';
 import { channelBinding } from '../evidence/binding.ts';
+import { networkOf } from '../trust/quarantine.ts';
+import { shareConnections } from './connections.ts';
 import { type Caller, createEnrolment, type EnrolmentParts } from './enrolment.ts';
 import {
   type beginAnswer,
@@ -35,6 +37,8 @@ const evidenceTimeoutMs = 90_000;
 /** What was begun goes with its connection, and a TPM may be slow: the connection must not end before the nonce does. */
 const keepAliveMs = sessionLifeMs + answerTimeoutMs;
 const maxConnections = 1024;
+/** How often is looked for requests that take too long: they may last longer by this. */
+const lookEveryMs = 5000;
 const housekeepingMs = 60 * 60 * 1000;
 
 interface EnrolServer {
@@ -72,14 +76,13 @@ export async function startEnrolServer(options: EnrolServerOptions): Promise<Enr
       rejectUnauthorized: false,
       handshakeTimeout: answerTimeoutMs,
       headersTimeout: answerTimeoutMs,
+      connectionsCheckingInterval: lookEveryMs,
     },
   });
   const server = app.server as Server;
-  server.maxConnections = maxConnections;
 
   const limit = createRateLimit({ burst: 60, perSecond: 2, maxNames: 10_000, clock });
   const sessions = createSessions(clock);
-  const uploads = createUploads(sessions);
   const enrolment = createEnrolment(options, sessions);
   const identityOn = (socket: TLSSocket): ClientIdentity | null => {
     if (!socket.authorized) return null;
@@ -87,6 +90,15 @@ export async function startEnrolServer(options: EnrolServerOptions): Promise<Enr
     const identity = certificate ? authority.identify(certificate.raw) : null;
     return identity && identity.notAfter > clock.now() ? identity : null;
   };
+  shareConnections(server, {
+    most: maxConnections,
+    surfaceOf: (socket) => identityOn(socket)?.surface ?? null,
+  });
+  const uploads = createUploads({
+    sessions,
+    isCertified: (socket, ekSha256) => identityOn(socket as TLSSocket)?.ekSha256 === ekSha256,
+    clock,
+  });
   const callerOf = (request: FastifyRequest): Caller => {
     const socket = request.raw.socket as TLSSocket;
     return {
@@ -102,7 +114,7 @@ export async function startEnrolServer(options: EnrolServerOptions): Promise<Enr
     if (request.url === '/healthz') return;
     // Surfaces behind one address do not take each other's permits once they have a certificate.
     const identity = identityOn(request.raw.socket as TLSSocket);
-    if (!limit.take(identity ? `surface ${identity.surface}` : `address ${request.ip}`))
+    if (!limit.take(identity ? `surface ${identity.surface}` : `network ${networkOf(request.ip)}`))
       throw new SurfacedError('E_ENROL_RATE', 'too many requests; try again in a minute');
   });
 

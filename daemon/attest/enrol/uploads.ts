@@ -2,14 +2,22 @@
  * Who may send a body with evidence. It is some hundred times larger than any other request, so it is let in only on a
  * connection that has begun with a TPM which somebody approved, and only a few at a time. Decided by the header alone,
  * before any of the body is kept.
+ *
+ * Keys of TPMs are no secrets: whoever knows one can begin with it. So surfaces that show their certificate have places of
+ * their own, nobody else takes all that are left from one network, and who hardly sends makes room for who waits.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Clock } from '../../clock.ts';
 import { SurfacedError } from '../../errors.ts';
+import { networkOf } from '../trust/quarantine.ts';
 import { maxRequestBytes } from './messages.ts';
 import type { Sessions } from './sessions.ts';
 
-/** With the texts and bytes that are made of it, a body takes about four times its size in memory. */
-const mostUploads = 4;
+/** Places. With the texts and bytes that are made of it, a body takes about four times its size in memory. */
+const most = { certified: 2, others: 4, othersOfNetwork: 2 } as const;
+/** Whoever has sent less than this after that time is not waited for when somebody else comes. */
+const slow = { afterMs: 5000, bytesPerSecond: 65_536 } as const;
 
 export interface Uploads {
   /**
@@ -20,27 +28,76 @@ export interface Uploads {
   admit(request: IncomingMessage, response: ServerResponse): void;
 }
 
-/** @param sessions what connections have begun */
-export function createUploads(sessions: Sessions): Uploads {
-  /** Endorsement keys whose evidence is under way; one each, so that nobody takes all places with one known key. */
-  const underWay = new Set<string>();
+interface Upload {
+  readonly ekSha256: string;
+  readonly isCertified: boolean;
+  readonly network: string;
+  readonly socket: Socket;
+  /** Monotonic milliseconds. */
+  readonly beganAt: number;
+  /** Bytes that had come over the connection before. */
+  readonly readBefore: number;
+}
+
+/**
+ * @param parts.sessions what connections have begun
+ * @param parts.isCertified whether the connection shows a valid certificate of the TPM with this endorsement key
+ */
+export function createUploads(parts: {
+  readonly sessions: Sessions;
+  readonly isCertified: (socket: Socket, ekSha256: string) => boolean;
+  readonly clock: Clock;
+}): Uploads {
+  const { sessions, isCertified, clock } = parts;
+  const underWay = new Set<Upload>();
+
+  /** Those in whose way another one is; none: there is a place. */
+  function rivalsOf(next: Upload): readonly Upload[] {
+    const alike = [...underWay].filter((one) => one.isCertified === next.isCertified);
+    const neighbours = alike.filter((one) => next.isCertified || one.network === next.network);
+    // One for each TPM, but who knows its key from elsewhere does not keep it out.
+    const twins = neighbours.filter((one) => one.ekSha256 === next.ekSha256);
+    if (twins.length > 0) return twins;
+    if (!next.isCertified && neighbours.length >= most.othersOfNetwork) return neighbours;
+    return alike.length >= (next.isCertified ? most.certified : most.others) ? alike : [];
+  }
+  const isSlow = ({ socket, beganAt, readBefore }: Upload): boolean => {
+    const passedMs = clock.monotonic() - beganAt;
+    return passedMs > slow.afterMs && (socket.bytesRead - readBefore) / passedMs < slow.bytesPerSecond / 1000;
+  };
+
   return {
     admit: (request, response) => {
       const length = request.headers['content-length'];
       // A body in chunks does not say how long it will be.
       if (length === undefined) throw new SurfacedError('E_ENROL_REQUEST', 'content-length: missing');
       if (Number(length) <= maxRequestBytes) return;
-      const session = sessions.current(request.socket);
+      const { socket } = request;
+      const session = sessions.current(socket);
       if (!session)
         throw new SurfacedError('E_ENROL_SESSION', 'begin anew: nothing is begun on this connection');
       if (session.proving.kind !== 'tpm')
         throw new SurfacedError('E_ENROL_REQUEST', `request: larger than ${maxRequestBytes} bytes`);
       const { ekSha256 } = session.proving.begun;
-      if (underWay.size >= mostUploads || underWay.has(ekSha256))
+      const upload: Upload = {
+        ekSha256,
+        isCertified: isCertified(socket, ekSha256),
+        network: networkOf(socket.remoteAddress ?? ''),
+        socket,
+        beganAt: clock.monotonic(),
+        readBefore: socket.bytesRead,
+      };
+      const rivals = rivalsOf(upload);
+      const slowest = rivals.find(isSlow);
+      if (rivals.length > 0 && !slowest)
         throw new SurfacedError('E_ENROL_BUSY', 'as much evidence as can be taken at a time is on its way');
-      underWay.add(ekSha256);
+      if (slowest) {
+        underWay.delete(slowest);
+        slowest.socket.destroy();
+      }
+      underWay.add(upload);
       // After the answer, and when the connection goes before it.
-      response.once('close', () => underWay.delete(ekSha256));
+      response.once('close', () => underWay.delete(upload));
     },
   };
 }

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, type TLSSocket } from 'node:tls';
+import type { AgentOptions } from 'node:https';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import t, { type Test } from 'tap';
 import { createKey } from '../../../daemon/attest/enrol/exchange.ts';
 import {
@@ -239,53 +240,106 @@ t.test('a token never comes with a large body', async (t) => {
   t.match(reply.json.error.message, /larger than 131072 bytes/);
 });
 
-/** A request whose body is promised and does not come. */
-async function promise(t: Test, rig: Rig, claims: Claims, headers: string): Promise<TLSSocket> {
-  const socket = connect({ host: '127.0.0.1', port: rig.port, ca: rig.authority.certificatePem });
+/** A request whose body is promised and does not come; resolves when the gateway has looked at its header. */
+async function promise(
+  t: Test,
+  rig: Rig,
+  { claims, headers, tls = {} }: { claims: Claims; headers: string; tls?: ConnectionOptions },
+): Promise<{ socket: TLSSocket; answer: string }> {
+  const socket = connect({ host: '127.0.0.1', port: rig.port, ca: rig.authority.certificatePem, ...tls });
   t.teardown(() => socket.destroy());
+  socket.on('error', () => {});
   const body = JSON.stringify(request(claims));
   socket.write(
     `POST /v1/attest/begin HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
   );
   await once(socket, 'data');
+  // RFC 9110, section 10.1.1: the answer says that the body may come, and so that there is a place for it.
   socket.write(
-    `POST /v1/attest/finish HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${headers}\r\n\r\n`,
+    `POST /v1/attest/finish HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-type: application/json\r\n${headers}\r\n\r\n`,
   );
-  return socket;
+  let answer = '';
+  while (!answer.includes('\r\n\r\n')) answer += String(((await once(socket, 'data')) as [Buffer])[0]);
+  return { socket, answer };
 }
-const answered = async (socket: TLSSocket): Promise<string> =>
-  String(((await once(socket, 'data')) as [Buffer])[0]);
 
 t.test('a body must say how long it is, and be short enough', async (t) => {
   const { rig, claims } = await startAttesting(t);
-  const chunked = await promise(t, rig, claims, 'transfer-encoding: chunked');
-  t.match(await answered(chunked), /^HTTP\/1\.1 400 .*content-length: missing/s);
-  const endless = await promise(t, rig, claims, `content-length: ${maxEvidenceBytes + 1}`);
-  t.match(await answered(endless), /^HTTP\/1\.1 413 /);
+  const refused = async (headers: string): Promise<string> => {
+    const { socket, answer } = await promise(t, rig, { claims, headers });
+    return / [45]\d\d /.test(answer) ? answer : String(((await once(socket, 'data')) as [Buffer])[0]);
+  };
+  t.match(await refused('transfer-encoding: chunked'), /HTTP\/1\.1 400 .*content-length: missing/s);
+  t.match(await refused(`content-length: ${maxEvidenceBytes + 1}`), /HTTP\/1\.1 413 /);
   t.equal(rig.attesting.finishes.length, 0);
 });
 
-t.test('a few large bodies at a time, one for each TPM', async (t) => {
+/** Many TPMs, networks to come from, and bodies that do not come. */
+async function startUploads(t: Test) {
   const { rig, claims } = await startAttesting(t);
-  const header = `content-length: ${maxEvidenceBytes}`;
   const others = await Promise.all([1, 2, 3, 4].map(() => newClaims()));
   for (const { ekSha256 } of others) rig.attesting.approved.set(ekSha256, `s-${ekSha256.slice(0, 8)}`);
-  const [slow, second] = [await promise(t, rig, others[0]!, header), rawClient(rig, t)];
-  const tried = async (of: Claims) =>
-    code(await second.post('finish', await finishBody(await begin(second, of), createKey(), 200_000)));
-  // What goes over another connection may arrive before or after.
-  const becomes = async (of: Claims, expected: string | undefined) => {
-    while ((await tried(of)) !== expected) rig.clock.advance(1000);
+  const headers = `content-length: ${maxEvidenceBytes}`;
+  return {
+    rig,
+    claims,
+    others,
+    /** Holds a place, from an address. */
+    hold: async (of: Claims, localAddress: string) =>
+      (await promise(t, rig, { claims: of, headers, tls: { localAddress } as ConnectionOptions })).socket,
+    /** Sends long logs from an address; the code of the refusal. */
+    sends: async (of: Claims, tls: AgentOptions, logBytes = 200_000) => {
+      const client = rawClient(rig, t, tls);
+      return code(
+        await client.post('finish', await finishBody(await begin(client, of), createKey(), logBytes)),
+      );
+    },
   };
-  await becomes(others[0]!, 'E_ENROL_BUSY');
-  t.equal(await tried(claims), undefined, 'a TPM whose evidence is on its way, and another that is served');
+}
+const [here, there] = ['127.0.0.2', '127.0.0.3'];
 
-  for (const of of others.slice(1)) await promise(t, rig, of, header);
-  await becomes(claims, 'E_ENROL_BUSY');
-  t.equal((await attest(second, claims)).status, 200, 'evidence without long logs needs no place');
-  slow.destroy();
-  await becomes(claims, undefined);
+t.test('a few large bodies at a time, fewer from one network, one for each TPM', async (t) => {
+  const { rig, claims, others, hold, sends } = await startUploads(t);
+  const [first, second, third, fourth] = others as [Claims, Claims, Claims, Claims];
+  const held = await hold(first, here);
+  t.equal(await sends(first, { localAddress: here }), 'E_ENROL_BUSY', 'a TPM whose evidence is on its way');
+  t.equal(await sends(first, { localAddress: there }), undefined, 'that is not known to be its own');
+  t.equal(await sends(claims, { localAddress: here }), undefined, 'another TPM');
+
+  await hold(second, here);
+  t.equal(await sends(claims, { localAddress: here }), 'E_ENROL_BUSY', 'too many from one network');
+  t.equal(await sends(claims, { localAddress: here }, 100), undefined, 'short logs need no place');
+  t.equal(await sends(claims, { localAddress: there }), undefined, 'from another network');
+
+  await Promise.all([hold(third, there), hold(fourth, there)]);
+  t.equal(await sends(claims, { localAddress: '127.0.0.4' }), 'E_ENROL_BUSY', 'too many from everywhere');
+  const key = await createKey();
+  const enrolled = await attest(rawClient(rig, t), claims, Promise.resolve(key));
+  const certified = { cert: enrolled.json.certificate, key: key.privateKeyPem };
+  t.equal(await sends(claims, certified), undefined, 'but surfaces with a certificate have their own places');
+  t.equal(await sends(first, certified), 'E_ENROL_BUSY', 'it must be that of the TPM');
+
+  const gone = once(held, 'close');
+  held.destroy();
+  await gone;
+  // When the gateway hears of it is not known here; each network may ask some times only.
+  let network = 0;
+  while ((await sends(claims, { localAddress: `127.0.1.${++network}` })) !== undefined);
   t.pass('who goes away frees the place');
+});
+
+t.test('who hardly sends makes room for who waits', async (t) => {
+  const { rig, claims, others, hold, sends } = await startUploads(t);
+  const [first, second] = others as [Claims, Claims];
+  const slow = await hold(first, here);
+  rig.clock.advance(4000);
+  const faster = await hold(second, here);
+  t.equal(await sends(claims, { localAddress: here }), 'E_ENROL_BUSY', 'both are given some time');
+  rig.clock.advance(2000);
+  const closed = once(slow, 'close');
+  t.equal(await sends(claims, { localAddress: here }), undefined);
+  await closed;
+  t.equal(faster.closed, false, 'nobody else is closed');
 });
 
 t.test('a gateway that dies between the steps: the surface begins again', async (t) => {
