@@ -1,6 +1,6 @@
 /** Small secret files that must survive a power cut: written beside, synced, then put in place in one step. */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, rename, unlink } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { SurfacedError } from '../errors.ts';
 
@@ -25,17 +25,20 @@ export async function writeStateFile(
 ): Promise<boolean> {
   const beside = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    const handle = await open(beside, 'wx', 0o600);
     try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    if (!options.isExclusive) await rename(beside, file);
-    else {
+      const handle = await open(beside, 'wx', 0o600);
+      try {
+        await handle.writeFile(text);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
       // link, unlike rename, fails when the name is taken.
-      await link(beside, file).finally(() => unlink(beside));
+      if (options.isExclusive) await link(beside, file);
+      else await rename(beside, file);
+    } finally {
+      // Also after a failure: what is tried again and again on a full disk must not fill it further.
+      await rm(beside, { force: true });
     }
     await syncFolder(path.dirname(file));
     return true;
