@@ -3,7 +3,7 @@ import { CommanderError } from 'commander';
 import { SurfacedError } from '../errors.ts';
 
 /** A role must have ended this long after the first signal, milliseconds. */
-const stopLimitMs = 1900;
+const stopLimitMs = 4900;
 
 /** What runs until it is stopped. */
 export interface Running {

@@ -55,7 +55,7 @@ function TrustTapes({ trust, isAttested }: { trust: DemoFacts['trust']; isAttest
     <>
       {isAttested && level !== null ? (
         <li class="tape" title={sentence}>
-          ATTESTED, LEVEL {level}
+          SOFTWARE TPM, LEVEL {level}
         </li>
       ) : (
         <li class="tape red" title={sentence}>
