@@ -12,6 +12,7 @@ import { levelSentences, type Verdict } from '../attest/verifier/verdict.ts';
 import { loadConfig } from '../config/load.ts';
 import { SurfacedError } from '../errors.ts';
 import type { Output } from './cli.ts';
+import { columns } from './columns.ts';
 import { type KnownSurface, type KnownSurfaces, readKnownSurfaces } from './known-surfaces.ts';
 import { changeSurface, unknownSurface } from './registry-files.ts';
 
@@ -166,17 +167,3 @@ export async function revokeSurface(options: {
 
 const timeOf = (milliseconds: number | null): string | null =>
   milliseconds === null ? null : new Date(milliseconds).toISOString();
-
-/** Rows with their columns in line. */
-function columns(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((value, column) => value.padEnd(widths[column] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('');
-}

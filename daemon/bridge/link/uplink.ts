@@ -204,7 +204,8 @@ export class Uplink {
       !signal.aborted &&
       this.#newest !== null &&
       this.#line !== null &&
-      this.#newest.notAfter > this.#line.credentials.notAfter
+      // Not by its end: on a gateway whose clock was set back, a newer one ends earlier.
+      this.#newest.certificatePem !== this.#line.credentials.certificatePem
     );
   }
 

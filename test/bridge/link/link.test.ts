@@ -297,6 +297,19 @@ t.test('a renewed certificate is taken into use without the surface noticing', a
   t.equal(bed.broker.sessions, 1);
 });
 
+t.test(
+  'a renewed certificate serves also when it ends earlier: the clock of the gateway was set back',
+  async (t) => {
+    const { bed, rig } = await start(t);
+    const before = bed.broker.identityOf('desk')?.serial;
+    const renewed = await credentialsFor(authority, 'desk', bed.broker.port);
+    rig.source.set({ ...renewed, notAfter: renewed.notAfter - 3_600_000 }, true);
+    await bed.until(() => said(bed, 'birth').length === 2);
+    t.not(bed.broker.identityOf('desk')?.serial, before);
+    t.same(rig.states(), ['offline', 'stale', 'online'], 'online throughout');
+  },
+);
+
 t.test('a renewed certificate that does not serve leaves the old connection alone', async (t) => {
   const { bed, gateway, rig } = await start(t);
   const { session } = rig.link.status();
