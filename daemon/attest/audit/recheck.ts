@@ -39,7 +39,7 @@ interface Past {
   /** Ids of evidence whose quote holds, the newest last. */
   readonly evidence: readonly string[];
   /** The attestation key that opened a credential, and in which epoch. */
-  readonly activated: { readonly akName: string; readonly resetCount: number } | null;
+  readonly activated: (Pick<ClockState, 'resetCount' | 'restartCount'> & { readonly akName: string }) | null;
   readonly clock: ClockState | null;
 }
 const noPast: Past = { evidence: [], activated: null, clock: null };
@@ -95,7 +95,8 @@ export class Recheck {
     this.counts.held++;
     if (clock === null || verdict.ekSha256 === null || verdict.akName === null) return [];
     const past = this.#past(verdict.ekSha256);
-    const now = { akName: verdict.akName, resetCount: clock.resetCount };
+    const { resetCount, restartCount } = clock;
+    const now = { akName: verdict.akName, resetCount, restartCount };
     const isOpened = quote.secret !== null && outcomeOf(verdict.checks, 'activation') === 'passed';
     this.#keys.set(verdict.ekSha256, {
       evidence: [...past.evidence, evidence].slice(-remembered),
@@ -112,7 +113,10 @@ export class Recheck {
   ): readonly Finding[] {
     const findings: Finding[] = [];
     const { activated } = past;
-    const isKnown = activated?.akName === now.akName && activated.resetCount === now.resetCount;
+    const isKnown =
+      activated?.akName === now.akName &&
+      activated.resetCount === now.resetCount &&
+      activated.restartCount === now.restartCount;
     if (quote.secret === null && !isKnown)
       findings.push(
         this.#missing('a trusted verdict for an attestation key that no credential was opened with'),

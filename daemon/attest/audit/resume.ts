@@ -70,6 +70,8 @@ class Reading {
   #number = 1;
   #bytes = 0;
   #tornBytes = 0;
+  /** Number of the first record that was read. */
+  #firstSeq: number | null = null;
   readonly #head: Head | null;
 
   constructor(last: Link | null, head: Head | null) {
@@ -93,6 +95,7 @@ class Reading {
         const { place, json } = readEnvelope(bytes);
         ({ seq } = place);
         this.#last = follow(this.#last, place, bytes);
+        this.#firstSeq ??= place.seq;
         this.#see(this.#last, place.kind, json);
         if ((line === 1) !== (place.kind === 'segment'))
           throw new LineError('only the first record of a file names it');
@@ -129,6 +132,13 @@ class Reading {
         null,
         head.seq,
         `the log ends with record ${last.seq}, and the head was signed for ${head.seq}`,
+      );
+    if (head !== null && head.seq < (this.#firstSeq ?? 0))
+      throw broken(
+        folder,
+        null,
+        this.#firstSeq,
+        `the log begins with it, and the head was signed for ${head.seq}: nothing of the log is signed`,
       );
     const signer = this.#signer;
     return { segment: this.#number, bytes: this.#bytes, tornBytes: this.#tornBytes, last, signer, head };

@@ -171,7 +171,9 @@ class Verification {
       throw new LineError(`it says that it is in file ${event.segment}`);
     if (event.kind === 'segment' || event.kind === 'signer') this.#signedBy(place, event.signer);
     if (event.kind === 'recovered') {
-      const missing = event.isHeadMissing ? '; the signed head was missing' : '';
+      const missing = event.isHeadMissing
+        ? '; the signed head was missing: what is before this record could be another past'
+        : '';
       this.#notes.add(place, `at a start, ${event.bytes} bytes of an incomplete record were cut${missing}`);
     }
     if (place.seq === this.#head?.seq) this.#judgeSigner(place);
@@ -221,6 +223,11 @@ class Verification {
       this.#faults.add(
         { ...wholeLog, seq: head.seq },
         `the log ends with record ${last.seq}, and the head was signed for ${head.seq}: ${head.seq - last.seq} records are missing`,
+      );
+    else if (isWhole && head.seq < (this.#firstPlace?.seq ?? 0))
+      this.#faults.add(
+        { ...wholeLog, seq: head.seq },
+        `the head was signed for record ${head.seq}, and the log begins with record ${this.#firstPlace?.seq}: nothing of it is signed`,
       );
     else if (!this.#isHeadReached)
       this.#notes.add({ ...wholeLog, seq: head.seq }, 'the signed head is for a record in another file');

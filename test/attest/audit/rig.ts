@@ -2,7 +2,7 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { openAuditOn } from '../../../daemon/attest/audit/audit-log.ts';
+import { type AuditLog, openAuditOn } from '../../../daemon/attest/audit/audit-log.ts';
 import { readEnvelope, readEvent } from '../../../daemon/attest/audit/record.ts';
 import { type Disk, realDisk, type SegmentFile } from '../../../daemon/attest/audit/segments.ts';
 import { keySigner, type Signer } from '../../../daemon/attest/audit/signers.ts';
@@ -49,6 +49,7 @@ export class PretendTpm {
   readonly ak = eccKey(akEccP256);
   readonly ekSha256 = ekPublicSha256(this.ek);
   resetCount = 7;
+  restartCount = 0;
   clock = 1000n;
 
   /** A trusted verdict with its quote; `change` goes over the quote once it is signed. */
@@ -73,7 +74,8 @@ export class PretendTpm {
       },
     };
     const bank = { hash: algorithm.sha256, pcrs: [...pcrs.keys()] };
-    const clockInfo = { clock: this.clock, resetCount: this.resetCount, restartCount: 0, isSafe: true };
+    const { clock, resetCount, restartCount } = this;
+    const clockInfo = { clock, resetCount, restartCount, isSafe: true };
     const akName = nameOfPublic(this.ak.area);
     const said = encode(attest, {
       qualifiedSigner: qualifiedName(nameOfHandle(handle.endorsement), akName),
@@ -223,6 +225,11 @@ export async function recordsIn(folder: string) {
     const { place, json } = readEnvelope(Buffer.from(line));
     return { ...place, event: readEvent(json) };
   });
+}
+
+/** Waits until all records are signed: closing waits for a second at most. */
+export async function allSigned(audit: AuditLog): Promise<void> {
+  while (audit.signedSeq < audit.last.seq) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 export const verifyIn = (folder: string, change: Partial<Parameters<typeof verifyAudit>[0]> = {}) =>

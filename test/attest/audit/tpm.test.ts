@@ -27,6 +27,7 @@ import {
 import { clockState } from '../../../daemon/attest/verifier/clock.ts';
 import { beginSoftwareTpm, withoutSwtpm } from '../tpm2/live/swtpm.ts';
 import {
+  allSigned,
   certificate,
   openIn,
   PretendTpm,
@@ -83,6 +84,7 @@ t.test(
     await first.append(started);
     await isSigned;
     await first.append(certificate(1));
+    await allSigned(first);
     await first.close();
     const kinds = async () => (await recordsIn(place.folder)).map(({ event }) => event.kind);
     t.same((await kinds()).filter((kind) => kind === 'signer').length, 1, 'named once it is known');
@@ -103,6 +105,7 @@ t.test(
     const isSignedAgain = once(events, 'signed');
     const back = await openIn(on);
     t.equal((await isSignedAgain)[0].seq, back.last.seq, 'without a new record');
+    await allSigned(back);
     await back.close();
     const after = await verifyIn(place.folder);
     t.match(after, { isSound: true, unsigned: 0, head: { signer: report.head!.signer } });

@@ -158,6 +158,11 @@ t.test('verdicts that rest on nothing', async (t) => {
   tpm.resetCount++;
   await write(place, [first, tpm.verdict('e11', {}, { secret: null })]);
   t.match(await verifyIn(place.folder), { faultCount: 1, faults: [{ seq: 3 }] });
+  const restarted = await placeIn(base, 'restarts');
+  const before = tpm.verdict('e12');
+  tpm.restartCount++;
+  await write(restarted, [before, tpm.verdict('e13', {}, { secret: null })]);
+  t.match(await verifyIn(restarted.folder), { faultCount: 1, faults: [{ seq: 3 }] });
 });
 
 t.test('any change of what is signed is found', async (t) => {
@@ -329,6 +334,30 @@ t.test('part of a log, and what is known from outside', async (t) => {
   await t.rejects(verifyIn(path.join(base, 'nothing')), { code: 'E_USAGE', message: /ENOENT/ });
   await t.rejects(verifyIn(base), { code: 'E_USAGE', message: /no file of an audit log/ });
   await t.rejects(verifyIn(path.join(place.folder, 'head.json')), { code: 'E_USAGE' });
+});
+
+t.test('an old head of a log whose records are others now', async (t) => {
+  const place = await placeIn(t.testdir());
+  await write(place, [started, certificate(1)]);
+  const headFile = path.join(place.folder, 'head.json');
+  const head = await readFile(headFile);
+  const signer = signerSha256(place.signer.known!);
+  // Made by somebody without the key, who has taken the files away that the head is for.
+  const forged = { ...(await placeIn(t.testdirName, 'forged')), folder: path.join(t.testdirName, 'forged') };
+  await write(forged, [started, certificate(6), certificate(7), certificate(8)], 100);
+  const files = (await readdir(forged.folder)).filter((name) => name.endsWith('.jsonl')).sort();
+  t.equal(files.length, 4);
+  await rm(path.join(place.folder, '000001.jsonl'));
+  const later = files.at(-1)!;
+  await writeFile(path.join(place.folder, later), await readFile(path.join(forged.folder, later)));
+  t.match(await verifyIn(place.folder, { signer }), {
+    isSound: false,
+    faults: [
+      { seq: 3, what: /signed for record 3, and the log begins with record 7: nothing of it is signed/ },
+    ],
+  });
+  await t.rejects(openIn(place), { code: 'E_AUDIT_BROKEN', message: /record 7: .*signed for 3: nothing/ });
+  t.ok(head.equals(await readFile(headFile)), 'and nobody signs it');
 });
 
 t.test('clocks that jump, and keys that change, are told', async (t) => {
