@@ -169,6 +169,15 @@ live('an approval by somebody else, or for other values', async (t, { tpm }) => 
   t.equal(withApproval('x', good, { values, privateKey, now }).approvals.length, 1, 'not twice');
 });
 
+live('an approval holds for every secret with the same update key', async (t, { tpm }) => {
+  const [one, other] = [await seal(tpm, all, never), await seal(tpm, all, never)];
+  const strange = await seal(tpm, { ...all, updateKey: pair().publicKey }, never);
+  await extend(tpm, 14);
+  const { approvals } = withApproval('x', one, { values: await currentValues(tpm, [14]), privateKey, now });
+  t.same(await open(tpm, { ...other, approvals }), password, 'as docs/secrets.md says');
+  await refused(t, open(tpm, { ...strange, approvals }), /was not signed with the update key/);
+});
+
 live('a file that was changed anywhere', async (t, { tpm }) => {
   const file = await seal(tpm, all, never);
   const bent = (bytes: Uint8Array, at: number) => {
