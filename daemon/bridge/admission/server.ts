@@ -5,7 +5,7 @@
  */
 import { X509Certificate } from 'node:crypto';
 import type { Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import fastify, { type FastifyError } from 'fastify';
 import type { ServerCertificate } from '../../attest/authority/ca.ts';
 import type { KeptCertificate } from '../../attest/authority/server-certificate.ts';
@@ -86,6 +86,12 @@ export async function startAdmission(parts: AdmissionParts): Promise<AdmissionSe
   });
   const server = app.server as Server;
   server.maxConnections = maxConnections;
+  /** Closing does not reach connections that have said nothing yet. */
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
 
   let bytesUnderWay = 0;
   app.addHook('onRequest', async (request, reply) => {
@@ -137,7 +143,9 @@ export async function startAdmission(parts: AdmissionParts): Promise<AdmissionSe
     close: async () => {
       stopRenewal();
       await images.close();
-      await app.close();
+      const closed = app.close();
+      for (const socket of sockets) socket.destroy();
+      await closed;
     },
   };
 }
