@@ -38,7 +38,7 @@ export function addSecretCommands(program: Command, { print }: CommandLine): voi
     runOnce(async (signal) => {
       const result = await work(signal);
       if (typeof result === 'string') print(result);
-      else await new Promise((resolve) => process.stdout.write(result, resolve));
+      else await written(result);
       return 0;
     });
 
@@ -82,6 +82,20 @@ Examples:
   )
     .addOption(output())
     .action((file: string, flags: TpmFlags & { output: Output }) => run(() => runInfo(file, flags)));
+}
+
+/** Resolves once all of it is with whoever reads; half a secret must not pass for one. @throws SurfacedError E_SECRET */
+async function written(bytes: Uint8Array): Promise<void> {
+  const { stdout } = process;
+  await new Promise<void>((resolve, reject) => {
+    // The stream tells of it a second time.
+    stdout.once('error', () => {});
+    stdout.write(bytes, (cause) => {
+      if (!cause) return resolve();
+      const { code } = cause as NodeJS.ErrnoException;
+      reject(new SurfacedError('E_SECRET', `stdout: the secret cannot be written (${code})`, { cause }));
+    });
+  });
 }
 
 async function withTpm<Value>(flags: TpmFlags, work: (tpm: Tpm) => Promise<Value>): Promise<Value> {

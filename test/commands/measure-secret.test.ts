@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
@@ -144,6 +144,18 @@ withChip('the commands themselves', async (t, chip) => {
   const seal = surfaced(['secret', 'seal', file, '--pcrs', '14,8', ...tpm], 'from stdin');
   t.match(await seal, { code: 0, noise: '', out: /: 10 bytes, sealed to PCR 8, 14\n/ });
   t.match(await surfaced(['secret', 'open', file, ...tpm], ''), { code: 0, noise: '', out: 'from stdin' });
+  // Half a secret is none.
+  const full = openSync('/dev/full', 'w');
+  const stdio = ['ignore', full, 'pipe'] as const;
+  const words = ['--import=tsx', main, 'secret', 'open', file, ...tpm];
+  const cut = spawn(process.execPath, words, { stdio: [...stdio] });
+  const [noise, [code]] = await Promise.all([
+    text(cut.stderr!),
+    once(cut, 'exit') as Promise<[number | null]>,
+  ]);
+  closeSync(full);
+  t.equal(code, 1);
+  t.match(noise, /stdout: the secret cannot be written \(ENOSPC\)\n {2}E_SECRET: /);
   const absent = surfaced(['measure', ...tpm, path.join(folder, 'absent')], '');
   t.match(await absent, { code: 2, out: '', noise: /absent: cannot be read \(ENOENT\)\n {2}E_MEASURE: / });
   const other = surfaced(['secret', 'seal', file, '--pcrs', '16'], '');

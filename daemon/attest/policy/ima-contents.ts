@@ -4,7 +4,7 @@
  */
 import { SurfacedError } from '../../errors.ts';
 import { type ImaEntry, imaPath } from '../logs/ima-entry.ts';
-import { shown } from '../logs/log.ts';
+import { asBuffer, shown } from '../logs/log.ts';
 
 /** What is read at most: some twenty times the files that a Raspberry Pi OS Lite runs. */
 export const imaContentsLimits = { mostBytes: 16 * 1024 * 1024, mostLines: 200_000 } as const;
@@ -31,7 +31,7 @@ export function parseImaContents(
   options: { readonly name: string; readonly isPathCompared: boolean },
 ): ImaContents {
   const { name, isPathCompared } = options;
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const buffer = asBuffer(bytes);
   const { mostBytes, mostLines } = imaContentsLimits;
   const fail = (line: number, what: string): SurfacedError =>
     new SurfacedError('E_POLICY_SET', `${name}:${line} ${what}`);

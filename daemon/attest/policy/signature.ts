@@ -4,7 +4,6 @@
  * not read before its signature is known to be good.
  */
 import {
-  createHash,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
@@ -15,6 +14,7 @@ import {
 import { z } from 'zod';
 import { readBounded } from '../../config/read-bounded.ts';
 import { SurfacedError } from '../../errors.ts';
+import { keySha256 } from '../certificates/public-key.ts';
 import { bytes as base64Bytes } from '../evidence/evidence.ts';
 
 const label = Buffer.from('surfaced/reference-set/v1\0', 'latin1');
@@ -38,11 +38,6 @@ export interface Signer {
 
 const policyError = (message: string, cause?: unknown): SurfacedError =>
   new SurfacedError('E_POLICY_SET', message, cause === undefined ? undefined : { cause });
-
-const keySha256 = (key: KeyObject): string =>
-  createHash('sha256')
-    .update(key.export({ type: 'spki', format: 'der' }))
-    .digest('hex');
 
 /** A signer from the PEM of a public key. @throws SurfacedError E_POLICY_SET */
 export function parseSigner(pem: string, name: string): Signer {

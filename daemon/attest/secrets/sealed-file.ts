@@ -5,6 +5,7 @@
 import { open } from 'node:fs/promises';
 import { z } from 'zod';
 import { SurfacedError } from '../../errors.ts';
+import { base64 } from '../evidence/evidence.ts';
 import { shown } from '../logs/log.ts';
 import { writeStateFile } from '../state-files.ts';
 
@@ -128,8 +129,6 @@ export async function boundedText(name: string, mostBytes: number): Promise<stri
     throw secretError(name, `cannot be read (${code ?? message})`, cause);
   }
 }
-
-const base64 = (value: Uint8Array): string => Buffer.from(value).toString('base64');
 
 /** The error of this folder. */
 export const secretError = (name: string, what: string, cause?: unknown): SurfacedError =>
