@@ -29,8 +29,8 @@ export const withoutSwtpm: string | false = isInstalled('swtpm')
   ? false
   : 'swtpm is not installed (Debian: apt-get install swtpm)';
 
-/** Commands of the control channel (swtpm, tpm_ioctl.h). */
-const control = { getCapability: 1, init: 2, stop: 0xe } as const;
+/** Commands of a control channel (swtpm, tpm_ioctl.h). */
+export const swtpmControl = { getCapability: 1, init: 2, stop: 0xe } as const;
 /** How long a new one may take to answer, milliseconds. */
 const startMs = 20_000;
 /** A port that was free a moment ago can be taken by another. */
@@ -112,7 +112,7 @@ export class SoftwareTpm {
     const latest = Date.now() + startMs;
     while (true) {
       try {
-        await this.#request(control.getCapability);
+        await controlSwtpm(`${this.path}.ctrl`, swtpmControl.getCapability);
         return;
       } catch (problem) {
         if (child.exitCode !== null || Date.now() > latest)
@@ -129,8 +129,8 @@ export class SoftwareTpm {
 
   /** A TPM reset under a host that goes on; TPM2_Startup is still to be done. */
   async reset(): Promise<void> {
-    await this.#request(control.stop);
-    await this.#request(control.init, 0);
+    await controlSwtpm(`${this.path}.ctrl`, swtpmControl.stop);
+    await controlSwtpm(`${this.path}.ctrl`, swtpmControl.init, 0);
   }
 
   /** From now on commands are taken and not answered. */
@@ -157,24 +157,27 @@ export class SoftwareTpm {
     child.kill('SIGKILL');
     await ended;
   }
+}
 
-  /** One command on the control channel: 32-bit numbers, the first of the answer says whether it was done. */
-  async #request(...numbers: readonly number[]): Promise<void> {
-    const request = Buffer.alloc(4 * numbers.length);
-    for (const [index, value] of numbers.entries()) request.writeUInt32BE(value, 4 * index);
-    const socket = connect(`${this.path}.ctrl`);
-    try {
-      socket.write(request);
-      const answer = await new Promise<Buffer>((resolve, reject) => {
-        socket.once('data', resolve);
-        socket.once('error', reject);
-        socket.once('close', () => reject(new Error('swtpm closed its control channel')));
-      });
-      if (answer.readUInt32BE(0) !== 0)
-        throw new Error(`swtpm refused control command ${numbers[0]}: 0x${answer.toString('hex')}`);
-    } finally {
-      socket.destroy();
-    }
+/**
+ * One command on a control channel of swtpm: 32-bit numbers, of which the first of the answer says whether it was done.
+ * @param socket path of the control channel
+ */
+export async function controlSwtpm(socket: string, ...numbers: readonly number[]): Promise<void> {
+  const request = Buffer.alloc(4 * numbers.length);
+  for (const [index, value] of numbers.entries()) request.writeUInt32BE(value, 4 * index);
+  const connection = connect(socket);
+  try {
+    connection.write(request);
+    const answer = await new Promise<Buffer>((resolve, reject) => {
+      connection.once('data', resolve);
+      connection.once('error', reject);
+      connection.once('close', () => reject(new Error('swtpm closed its control channel')));
+    });
+    if (answer.readUInt32BE(0) !== 0)
+      throw new Error(`swtpm refused control command ${numbers[0]}: 0x${answer.toString('hex')}`);
+  } finally {
+    connection.destroy();
   }
 }
 

@@ -7,14 +7,13 @@ import type { Ability, PartFault, Rig } from '../scenarios/rig.ts';
 import { SimBus } from '../sim/chips/bus.ts';
 import type { ChipModel, I2cMessage } from '../sim/chips/model.ts';
 import { ChipServer } from '../sim/chips/server.ts';
-import { guestNode } from './boot.ts';
 import { type I2cBus, startI2cBus } from './guest/chips.ts';
 import { setLine } from './guest/lines.ts';
 import { type BusPart, makePanelParts } from './guest/panel-parts.ts';
+import { surfacedIn } from './guest/surfaced.ts';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const panelConfig = path.join(here, 'panel.yaml');
-const source = path.join(here, '../../daemon/main.ts');
 const busNumbers = [1, 3] as const;
 const abilities: ReadonlySet<Ability> = new Set(['unplug-part', 'unplug-bus', 'part-fault', 'lights']);
 
@@ -70,11 +69,7 @@ class PluggedPart implements ChipModel {
 
 /** Makes the rig of panel.yaml: two buses of chip models and the lines of the kernel. Only inside the rig's kernel. */
 export async function openVirtualRig(environment: NodeJS.ProcessEnv): Promise<Rig> {
-  const {
-    SURFACED_CUSE_I2C: adapter,
-    SURFACED_QUADRATURE: quadrature,
-    SURFACED_COMPILED: compiled = '',
-  } = environment;
+  const { SURFACED_CUSE_I2C: adapter, SURFACED_QUADRATURE: quadrature } = environment;
   if (adapter === undefined || quadrature === undefined)
     throw new Error(
       'SURFACED_CUSE_I2C and SURFACED_QUADRATURE name the adapters; hil/rig/run-file.ts sets them',
@@ -123,11 +118,7 @@ export async function openVirtualRig(environment: NodeJS.ProcessEnv): Promise<Ri
     abilities,
     deviceConfig: panelConfig,
     panelConfig,
-    surfaced: (...args) => [
-      ...guestNode,
-      ...(compiled === '' ? ['--import=tsx', source] : [compiled]),
-      ...args,
-    ],
+    surfaced: surfacedIn(environment),
     turn: (control, detents, detentsPerSecond) =>
       known(encoders, control, 'encoder')(detents, detentsPerSecond),
     press: async (control, pad) => hold(control, pad, true),

@@ -25,9 +25,14 @@ export class Program {
   }
 
   /** Resolves with the first line that has this message, told or to come; rejects when the program has ended. */
-  async logged(message: string): Promise<LogLine> {
+  logged(message: string): Promise<LogLine> {
+    return this.loggedTimes(message, 1);
+  }
+
+  /** The same for the line that has it for the second time, or any. */
+  async loggedTimes(message: string, times: number): Promise<LogLine> {
     for (;;) {
-      const found = this.lines.find(({ msg }) => msg === message);
+      const found = this.lines.filter(({ msg }) => msg === message)[times - 1];
       if (found !== undefined) return found;
       if (this.#isOver) throw new Error(`ended before "${message}":\n${this.log()}`);
       await new Promise<void>((resolve) => {
