@@ -55,6 +55,22 @@ export class Surfaced {
     return this.#first(`"${message}"`, () => this.#lines.find((line) => line.msg === message));
   }
 
+  /** How many lines it has logged so far. */
+  get logLength(): number {
+    return this.#lines.length;
+  }
+
+  /** As `logged`, with the first line from this one on that also has these fields. */
+  async loggedFrom(
+    start: number,
+    message: string,
+    fields: Readonly<Record<string, unknown>>,
+  ): Promise<Record<string, unknown>> {
+    const fits = (line: Record<string, unknown>): boolean =>
+      line.msg === message && Object.entries(fields).every(([name, value]) => line[name] === value);
+    return this.#first(`"${message}" ${JSON.stringify(fields)}`, () => this.#lines.slice(start).find(fits));
+  }
+
   /** Resolves with the first match on stdout; rejects when the process ends before. */
   async printed(pattern: RegExp): Promise<RegExpExecArray> {
     return this.#first(String(pattern), () => pattern.exec(this.#output) ?? undefined);

@@ -11,6 +11,7 @@ export const noSocat: string | false =
 export class SocatDevice {
   readonly #child: ChildProcess;
   readonly #received: number[] = [];
+  #taken = 0;
   #onData = () => {};
 
   private constructor(child: ChildProcess) {
@@ -43,6 +44,14 @@ export class SocatDevice {
       });
     }
     return this.#received.slice(0, count);
+  }
+
+  /** Resolves with what has come from the port since the last call, one byte at least. */
+  async next(): Promise<number[]> {
+    await this.received(this.#taken + 1);
+    const bytes = this.#received.slice(this.#taken);
+    this.#taken += bytes.length;
+    return bytes;
   }
 
   /** Stops reading, as a device that hangs does. */
