@@ -75,7 +75,9 @@ function controlSurface(bindings: readonly unknown[]): ControlSurface {
 async function chooseSurface(options: DemoOptions, panel: PanelSpec): Promise<ControlSurface> {
   if (options.surface !== undefined) {
     const surface = await loadConfig('ControlSurface', options.surface);
-    return { ...surface, metadata: { name: surfaceName } };
+    // The file may be that of a real surface: its chip, and what is asked of it, are not those of the demo.
+    const { tpm: _tpm, policy: _policy, ...spec } = surface.spec;
+    return { ...surface, metadata: { name: surfaceName }, spec };
   }
   if (options.bind.length > 0) return controlSurface(boundTo(options.bind.map(parseBind), panel));
   return controlSurface(options.kubeconfig === undefined ? demoBindings(panel) : []);

@@ -62,6 +62,27 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
+t.test('the file of a real surface: its bindings count, not its chip', { skip: withoutSwtpm }, async (t) => {
+  const folder = t.testdir({
+    'desk.yaml': `apiVersion: surfaced.dev/v1alpha1
+kind: ControlSurface
+metadata: { name: desk }
+spec:
+  tpm: { ekSha256: ${'ab'.repeat(32)}, assertedLevel: 2 }
+  policy: pi-baseline
+  bindings:
+    - { control: fader1, target: { apiVersion: apps/v1, kind: Deployment, namespace: shop, name: web }, min: 1, max: 8 }
+`,
+  });
+  const demo = await startDemoProcess('--surface', path.join(folder, 'desk.yaml'));
+  t.teardown(() => demo.process.end('SIGTERM'));
+  const page = await PageClient.open(demo.url);
+  t.teardown(() => page.close());
+  await page.live('web');
+  await page.until(() => page.facts?.trust.isAttested === true);
+  t.match(page.facts?.trust, { level: 1 });
+});
+
 t.test('without a software TPM it says what to install', async (t) => {
   const demo = new Surfaced('demo', ['demo', '--port', '0'], { PATH: '/no/such/folder' });
   t.teardown(() => demo.end('SIGTERM'));
