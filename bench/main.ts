@@ -13,10 +13,13 @@ import { idleLink } from './idle-link.ts';
 import { idlePanel } from './idle-panel.ts';
 import { midiToPut } from './midi-to-put.ts';
 import { podToLight } from './pod-to-light.ts';
+import { powerOn } from './power-on.ts';
 import { mergedResults, readReport, writeReport } from './saved.ts';
 import { headlines, markdownTable, withTable } from './table.ts';
 import { touchToIntent } from './touch-to-intent.ts';
+import { tpmEnrol } from './tpm-enrol.ts';
 import type { Bench, BenchResult, Making } from './types.ts';
+import { verifier } from './verifier.ts';
 import { watchMemory } from './watch-memory.ts';
 
 const benches: readonly Bench[] = [
@@ -30,6 +33,9 @@ const benches: readonly Bench[] = [
   touchToIntent,
   frameBytes,
   idlePanel,
+  tpmEnrol,
+  verifier,
+  powerOn,
 ];
 
 /** Folders of benches under way; removed at the latest when the process ends. */
@@ -92,6 +98,8 @@ function machine(): Making['machine'] {
     // The version; what follows it names somebody's own build.
     system: `${os.type()} ${os.release().replace(/[^\d.].*/, '')}`,
     mosquitto: /version (\S+)/.exec(firstLine('mosquitto', '-h'))?.[1] ?? 'none',
+    swtpm: /version ([\d.]+)/.exec(firstLine('swtpm', '--version'))?.[1] ?? 'none',
+    'tpm2-tools': /version="([\d.]+)/.exec(firstLine('tpm2_quote', '--version'))?.[1] ?? 'none',
     kubectl: /v[\d.]+/.exec(firstLine('kubectl', 'version', '--client'))?.[0] ?? 'none',
     'load before': (os.loadavg()[0] ?? 0).toFixed(1),
   };

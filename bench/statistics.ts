@@ -47,3 +47,16 @@ export function compare(
     ratioHigh: quantile(ratios, 0.75),
   };
 }
+
+/** How often a second something can be done, one after the other: for this long, but once at least. */
+export function perSecond(work: () => void, forMs: number): number {
+  const from = performance.now();
+  let times = 0;
+  let tookMs = 0;
+  do {
+    work();
+    times++;
+    tookMs = performance.now() - from;
+  } while (tookMs < forMs);
+  return (times * 1000) / tookMs;
+}

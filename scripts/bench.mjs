@@ -13,6 +13,9 @@ installPrograms(
     dtc: 'device-tree-compiler',
     ip: 'iproute2',
     setpriv: 'util-linux',
+    swtpm: 'swtpm',
+    tpm2_quote: 'tpm2-tools',
+    evmctl: 'ima-evm-utils',
   },
   'benches that need them are skipped',
 );
