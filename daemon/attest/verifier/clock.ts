@@ -48,7 +48,7 @@ export function clockRuling(
   if (previous === null || epoch !== 'same') {
     if (epoch === null)
       return failed(
-        `attest, resetCount and restartCount: ${starts(now)} after ${starts(previous)}; a TPM that was cleared must be approved again`,
+        `attest, resetCount and restartCount: ${starts(now)} after ${starts(previous)}; a TPM that was cleared must be approved again: \`surfaced surfaces revoke\`, then with --undo`,
       );
     const why = epoch === 'first' ? 'there is no earlier evidence' : 'the TPM was reset or restarted';
     if (isIncremental) return failed(`attest, resetCount: ${why}, so the logs must be sent from their start`);
