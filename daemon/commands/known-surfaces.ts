@@ -13,6 +13,9 @@ import { silentLog } from '../log.ts';
 /** `active`: without a TPM, where tokens are enough; `unapproved`: without a TPM, where they are not. */
 export type ShownState = TrustState | 'active' | 'unapproved';
 
+/** How long after the life of a certificate trust may still be in the file: the grace of the gateway and the pause of its writing. */
+const lateMs = 60_000;
+
 export interface KnownSurface {
   readonly surface: ControlSurface;
   readonly state: ShownState;
@@ -52,10 +55,20 @@ export async function readKnownSurfaces(gatewayConfigPath: string): Promise<Know
       const { name } = surface.metadata;
       const openTokens = tokens.filter((token) => token.surface === name);
       const ekSha256 = surface.spec.tpm?.ekSha256;
-      const trust = told?.surfaces.find((one) => one.surface === name && one.ekSha256 === ekSha256) ?? null;
+      const said = told?.surfaces.find((one) => one.surface === name && one.ekSha256 === ekSha256) ?? null;
+      const trust = said && asOfNow(said, config);
       return { surface, trust, openTokens, state: stateOf(surface, trust, config) };
     }),
   };
+}
+
+/** A gateway that does not run any more leaves what it said last; trust does not outlive its evidence here either. */
+function asOfNow(said: SurfaceTrust, { enrol }: GatewayConfig): SurfaceTrust {
+  const attestedAt = said.attestedAt ?? 0;
+  const isOver = attestedAt + enrol.certificateTtlSeconds * 1000 + lateMs <= systemClock.now();
+  if (said.state !== 'trusted' || !isOver) return said;
+  const reason = `the gateway has seen no evidence since ${new Date(attestedAt).toISOString()}, or does not run`;
+  return { ...said, state: 'stale', level: null, reference: null, reason };
 }
 
 function stateOf(

@@ -38,8 +38,38 @@ async function seen(t: Test, names: readonly string[], more = '') {
   );
   return { ...known, codes, surfaces: path.join(known.folder, 'surfaces') };
 }
+
 const options = { level: null, policy: null, isReplacing: false, output: 'text' } as const;
 const readSurface = (folder: string, file: string) => loadConfig('ControlSurface', path.join(folder, file));
+
+t.test('what a gateway said last about trust does not outlive the evidence', async (t) => {
+  const { folder, gatewayConfigPath } = await seen(t, []);
+  const which = { ek: ekOf('one') };
+  await approveSurface({ ...options, gatewayConfigPath, name: 'desk', which });
+  const listed = async (ageMs: number) => {
+    const trusted = {
+      surface: 'desk',
+      ekSha256: ekOf('one'),
+      state: 'trusted',
+      level: 1,
+      reason: 'its evidence was accepted at level 1',
+      attestedAt: Date.now() - ageMs,
+      evidence: 'ev-1',
+      reference: null,
+      hasTrustedCertificate: true,
+      firmware: '1.2.3',
+    } as const;
+    const content = () => ({ writtenAt: 1, caPin, quarantine: [], surfaces: [trusted] });
+    const file = keepTrustFile({ stateDir: path.join(folder, 'state'), disk, content, log: silentLog });
+    file.touch('soon');
+    await file.close();
+    return listSurfaces({ gatewayConfigPath, output: 'text' });
+  };
+  t.match(await listed(500_000), /^desk +trusted +1 /m);
+  const late = await listed(700_000);
+  t.match(late, /^desk +stale +- /m);
+  t.match(late, /^desk: the gateway has seen no evidence since .*, or does not run$/m);
+});
 
 t.test('a code becomes a key in the file, whose comments stay', async (t) => {
   const { gatewayConfigPath, surfaces, codes } = await seen(t, ['one', 'two']);
