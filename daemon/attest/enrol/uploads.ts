@@ -32,7 +32,7 @@ interface Upload {
   readonly ekSha256: string;
   readonly isCertified: boolean;
   readonly network: string;
-  readonly socket: Socket;
+  readonly request: IncomingMessage;
   /** Monotonic milliseconds. */
   readonly beganAt: number;
   /** Bytes that had come over the connection before. */
@@ -61,9 +61,11 @@ export function createUploads(parts: {
     if (!next.isCertified && neighbours.length >= most.othersOfNetwork) return neighbours;
     return alike.length >= (next.isCertified ? most.certified : most.others) ? alike : [];
   }
-  const isSlow = ({ socket, beganAt, readBefore }: Upload): boolean => {
+  const isSlow = ({ request, beganAt, readBefore }: Upload): boolean => {
     const passedMs = clock.monotonic() - beganAt;
-    return passedMs > slow.afterMs && (socket.bytesRead - readBefore) / passedMs < slow.bytesPerSecond / 1000;
+    const read = request.socket.bytesRead - readBefore;
+    // Who has sent everything waits for us.
+    return !request.complete && passedMs > slow.afterMs && read / passedMs < slow.bytesPerSecond / 1000;
   };
 
   return {
@@ -83,17 +85,17 @@ export function createUploads(parts: {
         ekSha256,
         isCertified: isCertified(socket, ekSha256),
         network: networkOf(socket.remoteAddress ?? ''),
-        socket,
+        request,
         beganAt: clock.monotonic(),
         readBefore: socket.bytesRead,
       };
       const rivals = rivalsOf(upload);
-      const slowest = rivals.find(isSlow);
-      if (rivals.length > 0 && !slowest)
+      const halting = rivals.find(isSlow);
+      if (rivals.length > 0 && !halting)
         throw new SurfacedError('E_ENROL_BUSY', 'as much evidence as can be taken at a time is on its way');
-      if (slowest) {
-        underWay.delete(slowest);
-        slowest.socket.destroy();
+      if (halting) {
+        underWay.delete(halting);
+        halting.request.socket.destroy();
       }
       underWay.add(upload);
       // After the answer, and when the connection goes before it.

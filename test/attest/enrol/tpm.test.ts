@@ -342,6 +342,20 @@ t.test('who hardly sends makes room for who waits', async (t) => {
   t.equal(faster.closed, false, 'nobody else is closed');
 });
 
+t.test('who has sent everything is not slow, however long it is judged', async (t) => {
+  const { rig, claims, sends } = await startUploads(t);
+  let judged = () => {};
+  rig.attesting.judging = new Promise((resolve) => {
+    judged = resolve;
+  });
+  const first = sends(claims, { localAddress: here });
+  while (rig.attesting.finishes.length === 0) await new Promise(setImmediate);
+  rig.clock.advance(60_000);
+  t.equal(await sends(claims, { localAddress: here }), 'E_ENROL_BUSY');
+  judged();
+  t.equal(await first, undefined);
+});
+
 t.test('a gateway that dies between the steps: the surface begins again', async (t) => {
   const { rig, claims } = await startAttesting(t);
   const begun = await begin(rawClient(rig, t), claims);
