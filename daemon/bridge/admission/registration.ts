@@ -121,7 +121,8 @@ function placement({ nodes, attestedNodes, exemptNamespaces }: Admission): Part 
   return {
     name: 'placement',
     rules: [pods(['pods', 'pods/binding', 'bindings'], ['CREATE'])],
-    namespaces: { operator: 'NotIn', values: exemptNamespaces },
+    // The API takes no empty list.
+    namespaces: exemptNamespaces.length === 0 ? null : { operator: 'NotIn', values: exemptNamespaces },
     condition: {
       name: 'node-that-needs-attestation',
       expression: isListed ? `${node} in ${listed}` : `${node} != ""`,

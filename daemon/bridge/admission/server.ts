@@ -95,10 +95,10 @@ export async function startAdmission(parts: AdmissionParts): Promise<AdmissionSe
 
   let bytesUnderWay = 0;
   app.addHook('onRequest', async (request, reply) => {
-    const bytes = Number(request.headers['content-length'] ?? Number.NaN);
-    // Go's client gives a length; a body in chunks does not say how long it will be.
+    // A body in chunks does not say how long it will be; the body limit ends it.
+    const bytes = Number(request.headers['content-length'] ?? mostBodyBytes);
     if (!(bytes <= mostBodyBytes))
-      return reply.code(413).send({ message: `at most ${mostBodyBytes} bytes, with a length` });
+      return reply.code(413).send({ message: `larger than ${mostBodyBytes} bytes` });
     if (bytesUnderWay + bytes > mostBytesUnderWay)
       return reply.code(503).send({ message: 'too many requests at a time' });
     bytesUnderWay += bytes;
@@ -107,6 +107,9 @@ export async function startAdmission(parts: AdmissionParts): Promise<AdmissionSe
       bytesUnderWay -= bytes;
     });
   });
+  // Whatever it is called, it must be JSON; what could poison a prototype is refused.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'));
   app.post(admissionPath, async (request, reply) => {
     const judged = judge(request.body);
     if (judged.answer !== null) return judged.answer;

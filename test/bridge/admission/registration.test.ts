@@ -88,6 +88,8 @@ t.test('only what the config asks for', async (t) => {
   t.match(register({ nodes, hosts: ['fd00::5'], listen: '[::]:9443' }).webhooks[0]?.clientConfig, {
     url: 'https://[fd00::5]:9443/admit',
   });
+  const outside = register({ nodes, hosts: ['10.0.0.5'], exemptNamespaces: [] });
+  t.notOk('namespaceSelector' in (outside.webhooks[1] ?? {}), 'a list without values is none');
   t.throws(() => register({ nodes, hosts: ['10.0.0.5'], listen: '0.0.0.0:0' }), { code: 'E_ADMISSION' });
 });
 

@@ -1,8 +1,10 @@
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { loadAuthority } from '../../../daemon/attest/authority/ca.ts';
 import { makeServerCertificate } from '../../../daemon/attest/authority/server-certificate.ts';
@@ -115,6 +117,36 @@ t.test("over HTTPS with the gateway's CA, while trust changes", async (t) => {
   );
 });
 
+function withoutKubectl(): string | false {
+  try {
+    execFileSync('kubectl', ['version', '--client'], { stdio: 'ignore' });
+    return false;
+  } catch {
+    return 'needs kubectl';
+  }
+}
+
+t.test(
+  "Go's client, which API servers use, takes the certificate and the answer",
+  { skip: withoutKubectl() },
+  async (t) => {
+    const { server, caPem } = await newServer(t, {}, { desk: 'trusted' });
+    const folder = t.testdir({ 'ca.pem': caPem, 'review.json': JSON.stringify(scheduled('pi-7')) });
+    const run = (name: string) => {
+      const to = ['--server', `https://127.0.0.1:${server.port}`, '--tls-server-name', name];
+      // Without a token it would ask for a user name.
+      const ca = ['--certificate-authority', path.join(folder, 'ca.pem'), '--token', 'none'];
+      const what = ['create', '--raw', '/admit?timeout=5s', '-f', path.join(folder, 'review.json')];
+      const env = { ...process.env, KUBECONFIG: '/dev/null' };
+      return promisify(execFile)('kubectl', [...to, ...ca, ...what], { env, timeout: 60_000 });
+    };
+    t.match(JSON.parse((await run(host)).stdout), { response: { uid, allowed: true } });
+    await t.rejects(run('another.svc'), {
+      message: /certificate is valid for surfaced-admission.surfaced.svc/,
+    });
+  },
+);
+
 t.test('what is no review gets an error, which the API server takes for a refusal', async (t) => {
   const { server, caPem } = await newServer(t);
   const ask = (body: unknown, more: RequestOptions = {}) => post(server.port, caPem, body, more);
@@ -127,12 +159,12 @@ t.test('what is no review gets an error, which the API server takes for a refusa
     { ...scheduled('pi-7'), apiVersion: 'admission.k8s.io/v1beta1' },
   ])
     t.match(await ask(body), { status: 400, body: { message: /./ } });
+  const chunked = { headers: { 'content-type': 'application/json', 'transfer-encoding': 'chunked' } };
+  t.match(await ask(scheduled('amd64-1'), chunked), { status: 200 });
   t.match(
-    await ask(scheduled('x'), {
-      headers: { 'content-type': 'application/json', 'transfer-encoding': 'chunked' },
-    }),
+    await ask('x'.repeat(8_000_000), chunked),
     { status: 413 },
-    'no length',
+    'too long, which only the reading shows',
   );
   t.match(await ask('x', { headers: { 'content-type': 'application/json', 'content-length': 8_000_000 } }), {
     status: 413,
