@@ -17,8 +17,12 @@ import {
 } from '../tpm2/index.ts';
 import type { PcrValuesHex } from './sealed-file.ts';
 
-/** Keeps approvals for secrets from being taken for anything else that the key may sign. */
-const policyRef = Buffer.from('surfaced/secret/v1', 'latin1');
+/**
+ * Keeps an approval from being taken for one of another secret, or for anything else that the key may sign. 32 bytes with
+ * the id: the most that a TPM takes whose longest hash is SHA-256 (TPM 2.0 Part 2, TPM2B_NONCE).
+ */
+const policyRefOf = ({ id }: Pick<Terms, 'id'>): Buffer =>
+  Buffer.concat([Buffer.from('surfaced/secret/', 'latin1'), id]);
 const hash = algorithm.sha256;
 
 /** The PCRs of the values. */
@@ -34,31 +38,39 @@ function pcrStep(values: PcrValuesHex): PolicyStep {
 
 /** What a secret was sealed with. */
 export interface Terms {
+  /** Of this secret alone: 16 bytes. */
+  readonly id: Uint8Array;
   /** When it was sealed. */
   readonly values: PcrValuesHex;
   readonly updateKey: KeyObject | null;
 }
 
+type UpdatableTerms = Terms & { readonly updateKey: KeyObject };
+
 /** Both branches, by their digests. */
-const branches = ({ values, updateKey }: Terms & { readonly updateKey: KeyObject }): PolicyStep => ({
-  kind: 'or',
-  digests: [
-    policyDigest(hash, [pcrStep(values)]),
-    policyDigest(hash, [{ kind: 'authorize', key: publicAreaOf(updateKey), policyRef, approval: null }]),
-  ],
-});
+function branches(terms: UpdatableTerms): PolicyStep {
+  const key = publicAreaOf(terms.updateKey);
+  const policyRef = policyRefOf(terms);
+  return {
+    kind: 'or',
+    digests: [
+      policyDigest(hash, [pcrStep(terms.values)]),
+      policyDigest(hash, [{ kind: 'authorize', key, policyRef, approval: null }]),
+    ],
+  };
+}
 
 /** The digest for the sealed object. */
-export const policyOf = ({ values, updateKey }: Terms): Buffer =>
-  policyDigest(hash, [updateKey === null ? pcrStep(values) : branches({ values, updateKey })]);
+export const policyOf = ({ id, values, updateKey }: Terms): Buffer =>
+  policyDigest(hash, [updateKey === null ? pcrStep(values) : branches({ id, values, updateKey })]);
 
 /** Steps that open it with the values that it was sealed with. */
-export const firstSteps = ({ values, updateKey }: Terms): readonly PolicyStep[] =>
-  updateKey === null ? [pcrStep(values)] : [pcrStep(values), branches({ values, updateKey })];
+export const firstSteps = ({ id, values, updateKey }: Terms): readonly PolicyStep[] =>
+  updateKey === null ? [pcrStep(values)] : [pcrStep(values), branches({ id, values, updateKey })];
 
 /** Steps that open it with other values, which the update key has signed. */
 export function approvedSteps(
-  { values, updateKey }: Terms & { readonly updateKey: KeyObject },
+  terms: UpdatableTerms,
   approved: { readonly values: PcrValuesHex; readonly signature: Uint8Array },
 ): readonly PolicyStep[] {
   const step = pcrStep(approved.values);
@@ -71,20 +83,23 @@ export function approvedSteps(
       s: approved.signature.subarray(32),
     },
   };
-  const key = publicAreaOf(updateKey);
-  return [step, { kind: 'authorize', key, policyRef, approval }, branches({ values, updateKey })];
+  const key = publicAreaOf(terms.updateKey);
+  return [step, { kind: 'authorize', key, policyRef: policyRefOf(terms), approval }, branches(terms)];
 }
 
-const signedBytes = (values: PcrValuesHex): Buffer =>
-  approvalOf(policyDigest(hash, [pcrStep(values)]), policyRef);
+/** What is approved: other values for one secret. */
+type Approved = Pick<Terms, 'id' | 'values'>;
 
-/** Signs that these values may open: r and s, 64 bytes. */
-export const approve = (values: PcrValuesHex, key: KeyObject): Buffer =>
-  sign('sha256', signedBytes(values), { key, dsaEncoding: 'ieee-p1363' });
+const signedBytes = ({ id, values }: Approved): Buffer =>
+  approvalOf(policyDigest(hash, [pcrStep(values)]), policyRefOf({ id }));
+
+/** Signs that these values may open this secret: r and s, 64 bytes. */
+export const approve = (approved: Approved, key: KeyObject): Buffer =>
+  sign('sha256', signedBytes(approved), { key, dsaEncoding: 'ieee-p1363' });
 
 /** Whether it was signed with the key that belongs to this one. */
-export const isApproved = (values: PcrValuesHex, signature: Uint8Array, key: KeyObject): boolean =>
-  verify('sha256', signedBytes(values), { key, dsaEncoding: 'ieee-p1363' }, signature);
+export const isApproved = (approved: Approved, signature: Uint8Array, key: KeyObject): boolean =>
+  verify('sha256', signedBytes(approved), { key, dsaEncoding: 'ieee-p1363' }, signature);
 
 /**
  * Reads an update key: P-256, in PEM.

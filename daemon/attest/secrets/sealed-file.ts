@@ -41,6 +41,8 @@ const state = { at: z.iso.datetime(), values: pcrValuesSchema };
 const schema = z
   .strictObject({
     format: z.literal('surfaced.dev/sealed-secret/v1'),
+    /** Random, in the policy of the sealed key: an approval is for one secret. */
+    id: bytes(16, 16),
     /** Name of the storage root key that it is sealed under. */
     parent: z.string().regex(/^000b[0-9a-f]{64}$/, 'the Name of a key'),
     pcrs: z.array(z.int().min(0).max(15)).min(1).max(16),
@@ -102,9 +104,10 @@ export function parseSealed(name: string, text: string): SealedFile {
  * @throws SurfacedError E_SECRET when it is; E_STATE_DIR
  */
 export async function writeSealed(name: string, file: SealedFile, isNew: boolean): Promise<void> {
-  const { key, text, approvals } = file;
+  const { id, key, text, approvals } = file;
   const json = {
     ...file,
+    id: base64(id),
     approvals: approvals.map((approval) => ({ ...approval, signature: base64(approval.signature) })),
     key: base64(key),
     text: { iv: base64(text.iv), tag: base64(text.tag), data: base64(text.data) },

@@ -89,11 +89,13 @@ export async function seal(
       const parent = await makeRoot(scope);
       const session = await startSession(scope, { kind: 'hmac', salt: parent, encrypts: 'both' });
       const aesKey = randomBytes(32);
-      const policy = policyOf({ values, updateKey });
+      const id = randomBytes(16);
+      const policy = policyOf({ id, values, updateKey });
       const sealing = { parent, secret: aesKey, policy, authValue: none, sessions: [session] };
       const key = encodeSealed(await sealData(scope, sealing));
       return {
         format: 'surfaced.dev/sealed-secret/v1' as const,
+        id,
         parent: Buffer.from(parent.name).toString('hex'),
         pcrs: [...pcrs],
         updateKey: updateKey && pemOf(updateKey),
@@ -129,7 +131,7 @@ export async function unseal(tpm: Tpm, name: string, file: SealedFile, signal: A
 /** What of the file must fit together, whatever the TPM says. */
 function checked(name: string, file: SealedFile): { readonly data: SealedData; readonly terms: Terms } {
   const updateKey = file.updateKey === null ? null : updateKeyOf(name, file.updateKey);
-  const terms = { values: file.sealed.values, updateKey };
+  const terms = { id: file.id, values: file.sealed.values, updateKey };
   let data: SealedData;
   try {
     data = decodeSealed(file.key);
@@ -139,7 +141,7 @@ function checked(name: string, file: SealedFile): { readonly data: SealedData; r
       : cause;
   }
   if (!isSameBytes(data.publicArea.authPolicy, policyOf(terms)))
-    throw secretError(name, 'was changed: values or update key are not those that it was sealed with');
+    throw secretError(name, 'was changed: id, values or update key are not those that it was sealed with');
   return { data, terms };
 }
 
@@ -163,13 +165,16 @@ function stepsFor(name: string, file: SealedFile, terms: Terms, now: PcrValuesHe
   const isNow = ({ values }: { readonly values: PcrValuesHex }) =>
     file.pcrs.every((pcr) => values[pcr] === now[pcr]);
   if (isNow(file.sealed)) return firstSteps(terms);
-  const { values, updateKey } = terms;
+  const { id, values, updateKey } = terms;
   if (updateKey !== null) {
     const matching = file.approvals.filter(isNow);
-    const approval = matching.find((one) => isApproved(one.values, one.signature, updateKey));
-    if (approval !== undefined) return approvedSteps({ values, updateKey }, approval);
+    const approval = matching.find((one) => isApproved({ id, values: one.values }, one.signature, updateKey));
+    if (approval !== undefined) return approvedSteps({ id, values, updateKey }, approval);
     if (matching.length > 0)
-      throw secretError(name, 'the approval of what the PCRs are now was not signed with the update key');
+      throw secretError(
+        name,
+        'the approval of what the PCRs are now was not signed with the update key, or for another secret',
+      );
   }
   const which = differing(file, now).map((pcr) => `PCR ${pcr}, now ${now[pcr]}`);
   const many = file.approvals.length === 0 ? 'when it was sealed' : 'when it was sealed or approved';
@@ -222,7 +227,7 @@ export function withApproval(
   const approval = {
     at: new Date(now).toISOString(),
     values: chosen,
-    signature: approve(chosen, privateKey),
+    signature: approve({ id: file.id, values: chosen }, privateKey),
   };
   const others = file.approvals.filter((one) => file.pcrs.some((pcr) => one.values[pcr] !== chosen[pcr]));
   return { ...file, approvals: [...others, approval].slice(-secretLimits.mostApprovals) };

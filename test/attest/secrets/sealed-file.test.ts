@@ -17,6 +17,7 @@ const base64 = (length: number) => Buffer.alloc(length, 7).toString('base64');
 const values = { 8: 'a'.repeat(64), 14: 'b'.repeat(64) };
 const good = {
   format: 'surfaced.dev/sealed-secret/v1',
+  id: base64(16),
   parent: `000b${'c'.repeat(64)}`,
   pcrs: [8, 14],
   updateKey: 'a key',
@@ -39,6 +40,8 @@ t.test('what is refused, and how', async (t) => {
   const [approval] = good.approvals;
   const cases: readonly (readonly [change: object, message: RegExp])[] = [
     [{ format: 'surfaced.dev/sealed-secret/v2' }, /^f: format: /],
+    [{ id: base64(15) }, /id: not base64 of 16 to 16 bytes/],
+    [{ id: undefined }, /id: /],
     [{ parent: 'c'.repeat(68) }, /parent: the Name of a key/],
     [{ pcrs: [14, 8] }, /pcrs: not ascending/],
     [{ pcrs: [8, 8] }, /pcrs: not ascending/],

@@ -160,23 +160,27 @@ live('an approval by somebody else, or for other values', async (t, { tpm }) => 
   const theirs = { ...file, updateKey: pemOf(stranger.publicKey) };
   const forged = withApproval('x', theirs, { values, privateKey: stranger.privateKey, now });
   await refused(t, open(tpm, { ...forged, updateKey: file.updateKey }), /was not signed with the update key/);
-  await refused(t, open(tpm, forged), /was changed: values or update key are not those/);
+  await refused(t, open(tpm, forged), /was changed: id, values or update key are not those/);
   const good = withApproval('x', file, { values, privateKey, now });
   const beside = { ...good, approvals: [...forged.approvals, ...good.approvals] };
   t.same(await open(tpm, beside), password, 'a wrong one does no harm beside a good one');
   const moved = { ...file.sealed, values };
-  await refused(t, open(tpm, { ...file, sealed: moved }), /was changed: values or update key/);
+  await refused(t, open(tpm, { ...file, sealed: moved }), /was changed: id, values or update key/);
   t.equal(withApproval('x', good, { values, privateKey, now }).approvals.length, 1, 'not twice');
 });
 
-live('an approval holds for every secret with the same update key', async (t, { tpm }) => {
-  const [one, other] = [await seal(tpm, all, never), await seal(tpm, all, never)];
-  const strange = await seal(tpm, { ...all, updateKey: pair().publicKey }, never);
-  await extend(tpm, 14);
-  const { approvals } = withApproval('x', one, { values: await currentValues(tpm, [14]), privateKey, now });
-  t.same(await open(tpm, { ...other, approvals }), password, 'as docs/secrets.md says');
-  await refused(t, open(tpm, { ...strange, approvals }), /was not signed with the update key/);
-});
+live(
+  'an approval of one secret opens no other, though update key and PCRs are the same',
+  async (t, { tpm }) => {
+    const [one, other] = [await seal(tpm, all, never), await seal(tpm, all, never)];
+    await extend(tpm, 14);
+    const approved = withApproval('x', one, { values: await currentValues(tpm, [14]), privateKey, now });
+    const { id, approvals } = approved;
+    t.same(await open(tpm, approved), password);
+    await refused(t, open(tpm, { ...other, approvals }), /with the update key, or for another secret/);
+    await refused(t, open(tpm, { ...other, id, approvals }), /was changed: id, values or update key/);
+  },
+);
 
 live('a file that was changed anywhere', async (t, { tpm }) => {
   const file = await seal(tpm, all, never);
@@ -201,7 +205,9 @@ live('a file that was changed anywhere', async (t, { tpm }) => {
   }
   t.ok(kinds.size >= 2, [...kinds].join(', '));
   const other = await seal(tpm, all, never);
-  await refused(t, open(tpm, { ...file, key: other.key }), /text: was changed/, 'the key of another secret');
+  const { id } = other;
+  await refused(t, open(tpm, { ...file, id }), /was changed: id, values/);
+  await refused(t, open(tpm, { ...file, id, key: other.key }), /text: was changed/, 'the key of another');
 });
 
 live('a TPM in lockout opens it all the same', async (t, { tpm }) => {
