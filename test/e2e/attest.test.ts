@@ -62,7 +62,7 @@ async function steal(t: Test, site: AttestSite, desk: Machine): Promise<void> {
   await writeFile(machine.deviceFile, text.replaceAll(desk.folder, card));
   const device = machine.startDevice();
   const { code } = await device.logged(toldCode);
-  t.same(await site.waitingCodes(), [code], 'it waits for approval, as any TPM that nobody knows');
+  t.same(await site.waitingCodes(), [code], 'it waits for approval, like a TPM that nobody knows');
   await machine.cutPower();
   t.notMatch(device.log(), 'certificate received', 'and gets nothing');
   t.match(await site.surface('desk'), known, 'nothing changes for the surface itself');
