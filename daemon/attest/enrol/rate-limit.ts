@@ -4,6 +4,10 @@ import type { Clock } from '../../clock.ts';
 export interface RateLimit {
   /** Takes a permit; false when there is none. */
   take(name: string): boolean;
+  /** Whether so many permits are there; none is taken. */
+  has(name: string, permits: number): boolean;
+  /** Takes so many permits; false when they are not there, then none is taken. */
+  spend(name: string, permits: number): boolean;
 }
 
 /** @param options.maxNames names that are remembered at most; the longest unused are forgotten first */
@@ -15,16 +19,24 @@ export function createRateLimit(options: {
 }): RateLimit {
   const { burst, perSecond, maxNames, clock } = options;
   const buckets = new Map<string, { permits: number; at: number }>();
+  const permitsOf = (name: string, now: number): number => {
+    const bucket = buckets.get(name);
+    if (!bucket) return burst;
+    return Math.min(burst, bucket.permits + ((now - bucket.at) / 1000) * perSecond);
+  };
+  const spend = (name: string, permits: number): boolean => {
+    const now = clock.monotonic();
+    const there = permitsOf(name, now);
+    const isEnough = there >= permits;
+    // Set anew, so that the order of the map is the order of use.
+    buckets.delete(name);
+    buckets.set(name, { permits: isEnough ? there - permits : there, at: now });
+    if (buckets.size > maxNames) buckets.delete(buckets.keys().next().value ?? '');
+    return isEnough;
+  };
   return {
-    take: (name) => {
-      const now = clock.monotonic();
-      const bucket = buckets.get(name) ?? { permits: burst, at: now };
-      const permits = Math.min(burst, bucket.permits + ((now - bucket.at) / 1000) * perSecond);
-      // Set anew, so that the order of the map is the order of use.
-      buckets.delete(name);
-      buckets.set(name, { permits: permits >= 1 ? permits - 1 : permits, at: now });
-      if (buckets.size > maxNames) buckets.delete(buckets.keys().next().value ?? '');
-      return permits >= 1;
-    },
+    take: (name) => spend(name, 1),
+    has: (name, permits) => permitsOf(name, clock.monotonic()) >= permits,
+    spend,
   };
 }

@@ -1,11 +1,13 @@
 /** The second step: evidence is judged, the verdict recorded, and only then anything follows from it. */
 import { SurfacedError } from '../../errors.ts';
 import { createRateLimit, type RateLimit } from '../enrol/rate-limit.ts';
+import { logNames } from '../evidence/evidence.ts';
 import type { Case } from '../verifier/types.ts';
 import type { Verdict } from '../verifier/verdict.ts';
 import type { Session, Sessions } from './begin.ts';
 import { type Binding, contestedReason } from './book.ts';
 import type { Dossier } from './dossier.ts';
+import { mostDossierLogBytes } from './dossiers.ts';
 import { auditedQuote, caseOf, evidenceId, isOtherEpoch, isProven, wholeLogs } from './evidence-case.ts';
 import { allFromStart, logEnds } from './log-ends.ts';
 import { rulesMark, type TrustParts } from './parts.ts';
@@ -16,6 +18,7 @@ import { acceptedLevel, refusal, verdictOn } from './verdicts.ts';
 const mostAtOnce = 4;
 /** Rules that change while evidence is judged make it judged again, this often. */
 const mostRounds = 3;
+const mebibyte = 1024 * 1024;
 
 type Answer = Parameters<Attesting['finish']>[1];
 type Challenged = Parameters<Attesting['finish']>[0];
@@ -38,6 +41,7 @@ export function createFinish(
   const { clock, turns } = parts;
   /** Anybody can send evidence that is no TPM's; a few of them are worth a record. */
   const unproven = createRateLimit({ burst: 5, perSecond: 1 / 60, maxNames: 10_000, clock });
+  const logBytes = createLogBudget(parts);
   let running = 0;
   return async (begun, answer) => {
     const session = sessions.get(begun);
@@ -55,11 +59,13 @@ export function createFinish(
       return await turns.take(begun.ekSha256, async () => {
         try {
           const received = await receive(parts, { session, begun, answer });
-          const attested = await judge(parts, received, unproven);
+          const attested = await judge(parts, received, { unproven, logBytes });
           sendAll.delete(begun.ekSha256);
           return attested;
         } catch (problem) {
-          if (problem instanceof SurfacedError && problem.code === 'E_ENROL_EPOCH')
+          // Only a connection with the certificate of this TPM is asked to go on: a stranger cannot make it start over.
+          const isGoingOn = session.goesOnFrom !== null;
+          if (isGoingOn && problem instanceof SurfacedError && problem.code === 'E_ENROL_EPOCH')
             sendAll.add(begun.ekSha256);
           throw problem;
         }
@@ -123,14 +129,48 @@ async function receive(
   };
 }
 
-async function judge(parts: TrustParts, received: Received, unproven: RateLimit): Promise<Attested> {
+/** By endorsement key. */
+interface Limits {
+  readonly unproven: RateLimit;
+  readonly logBytes: RateLimit;
+}
+
+/**
+ * What one TPM may have judged, bytes of whole logs: judging keeps the one thread of the gateway busy (3 s for the longest
+ * logs), and a surface with an approved TPM that somebody took over can prove itself as often as it likes. A good one
+ * renews at two thirds of its certificate's life, which has to fit whatever the length of its logs. Spent only by what the
+ * TPM has signed, or strangers could keep it out.
+ */
+function createLogBudget({ config, clock }: TrustParts): RateLimit {
+  const perSecond = (2 * mostDossierLogBytes) / config.enrol.certificateTtlSeconds;
+  return createRateLimit({
+    burst: 64 * mebibyte,
+    perSecond: Math.max((8 * mebibyte) / 60, perSecond),
+    maxNames: 10_000,
+    clock,
+  });
+}
+
+async function judge(
+  parts: TrustParts,
+  received: Received,
+  { unproven, logBytes }: Limits,
+): Promise<Attested> {
   const { audit, ledger } = parts;
   const { session, subject, dossier } = received;
   const { ekSha256, surface, evidence } = dossier;
+  const bytes = logNames.reduce((sum, name) => sum + (subject.logs[name]?.length ?? 0), 0);
+  if (!logBytes.has(ekSha256, bytes))
+    throw new SurfacedError(
+      'E_ENROL_BUSY',
+      `too much evidence of this TPM was judged lately for ${bytes} more bytes of logs; try again in a minute`,
+    );
   for (let round = 0; round < mostRounds; round++) {
     const binding = bindingNow(parts, session.binding);
     const rulesNow = rulesMark(parts, surface);
     const verdict = await verdictOn(parts, subject, binding);
+    // Once: that the rules change meanwhile is not the surface's doing.
+    if (round === 0 && isProven(subject, verdict)) logBytes.spend(ekSha256, bytes);
     const level = acceptedLevel(verdict, ekSha256);
     const record = () =>
       audit.append({

@@ -6,6 +6,7 @@ import { pairingCode } from '../../../daemon/attest/evidence/pairing.ts';
 import { logStart } from '../../../daemon/attest/logs/log.ts';
 import { encodePublic } from '../../../daemon/attest/tpm2/index.ts';
 import { levelSentences } from '../../../daemon/attest/verifier/verdict.ts';
+import { verify } from '../../../daemon/attest/verifier/verify.ts';
 import { bound, Machine } from './machine.ts';
 import { attest, caPin, challenge, codeOf, newFolder, startRig, surfaceOf } from './rig.ts';
 
@@ -188,11 +189,79 @@ t.test('who knows the keys of a surface, which are no secrets, cannot put it out
     await codeOf(rig.trust.finish(begun, { evidence, ...bound }));
   }
   t.equal(rig.audit.of('verdict').length, 6, 'but does not fill the disk');
+  const fromNowhere = {
+    ...machine.log(logStart),
+    measured: { from: { bytes: 7, records: 1 }, bytes: Buffer.alloc(1) },
+  };
+  const asked = await challenge(rig, machine);
+  t.match(
+    await codeOf(
+      rig.trust.finish(asked, { evidence: machine.prove(asked.challenge, { logs: fromNowhere }), ...bound }),
+    ),
+    /^E_ENROL_EPOCH /,
+  );
+  t.equal(
+    (await challenge(rig, machine, true)).challenge.credential,
+    null,
+    'renewals go on from what is kept',
+  );
   t.match(await attest(rig, machine, true), { level: 1 }, 'and renewal goes on');
   const stolen = { ...machine.claims, akPublic: encodePublic(attacker.ak.area) };
   const begun = await rig.trust.begin({ claims: stolen, firmware: '', address: '::1', isRenewal: true });
   t.ok(begun.kind === 'challenged' && begun.challenge.credential, 'another AK must be activated');
 });
+
+t.test(
+  'a TPM in bad hands cannot keep the gateway judging, and nobody else can use up its share',
+  async (t) => {
+    const machine = new Machine().measure('/good');
+    const rig = await startRig(t, { surfaces: [surfaceOf('desk', machine)] });
+    let judged = 0;
+    rig.verifier.verify = (subject, rules) => {
+      judged++;
+      return verify(subject, rules);
+    };
+    const mebibytes = (count: number) => ({ from: logStart, bytes: Buffer.alloc(count * 1024 * 1024) });
+    const long = { ...machine.log(logStart), firmware: mebibytes(15), ima: mebibytes(16) };
+    const send = async (lies: Parameters<Machine['prove']>[1]) => {
+      const begun = await challenge(rig, machine);
+      return await codeOf(
+        rig.trust.finish(begun, { evidence: machine.prove(begun.challenge, lies), ...bound }),
+      );
+    };
+    for (let count = 0; count < 4; count++)
+      t.match(await send({ logs: long, secret: Buffer.alloc(32) }), /^E_ENROL_EVIDENCE activation: /);
+    const other = { ...bound, channel: Buffer.alloc(32, 1) };
+    t.match(await send({ logs: long, bound: other }), /^E_ENROL_EVIDENCE binding: /);
+    for (let count = 0; count < 2; count++)
+      t.match(await send({ logs: long }), /^E_ENROL_EVIDENCE firmware-log: /);
+
+    await attest(rig, machine);
+    const before = { judged, told: [...rig.told], records: rig.audit.events.length };
+    const view = rig.trust.of('desk');
+    for (const secret of [null, Buffer.alloc(32)])
+      t.match(await send({ logs: long, secret }), /^E_ENROL_BUSY .*too much evidence of this TPM/);
+    t.same(
+      { judged, told: rig.told, records: rig.audit.events.length },
+      before,
+      'not judged, nothing follows',
+    );
+    t.same(rig.trust.of('desk'), view);
+    for (let count = 0; count < 20; count++) await attest(rig, machine, true);
+    t.pass('who sends little is let in as ever');
+    rig.clock.pass(4 * 60_000);
+    t.match(await send({ logs: long }), /^E_ENROL_EVIDENCE firmware-log: /, 'there is room again');
+
+    const config = { ...rig.config, enrol: { ...rig.config.enrol, certificateTtlSeconds: 60 } };
+    const quick = await rig.restart({ config });
+    for (let count = 0; count < 4; count++) {
+      const begun = await challenge(quick, machine);
+      const answer = { evidence: machine.prove(begun.challenge, { logs: long }), ...bound };
+      t.match(await codeOf(quick.trust.finish(begun, answer)), /^E_ENROL_EVIDENCE /, 'renewals always fit');
+      quick.clock.pass(40_000);
+    }
+  },
+);
 
 t.test('keys that cannot be challenged', async (t) => {
   const machine = new Machine().measure('/good');
