@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Server, TLSSocket } from 'node:tls';
-import { networkOf } from '../trust/quarantine.ts';
+import { networkOf } from '../network.ts';
 
 /**
  * Closes the oldest connection of whoever has the most when there are too many. Connections that show a certificate are of

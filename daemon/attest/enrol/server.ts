@@ -15,7 +15,7 @@ import type { ServerCertificate } from '../authority/ca.ts';
 import type { ClientIdentity } from '../authority/client-certificate.ts';
 import { makeServerCertificate } from '../authority/server-certificate.ts';
 import { channelBinding } from '../evidence/binding.ts';
-import { networkOf } from '../trust/quarantine.ts';
+import { networkOf } from '../network.ts';
 import { shareConnections } from './connections.ts';
 import { type Caller, createEnrolment, type EnrolmentParts } from './enrolment.ts';
 import {

@@ -10,7 +10,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../clock.ts';
 import { SurfacedError } from '../../errors.ts';
-import { networkOf } from '../trust/quarantine.ts';
+import { networkOf } from '../network.ts';
 import { maxRequestBytes } from './messages.ts';
 import type { Sessions } from './sessions.ts';
 

@@ -2,11 +2,11 @@
  * TPMs that no surface is approved for, as they have shown themselves. Anybody who reaches the gateway can show keys, so
  * the list is bounded, as a whole and for each address, and those who wait are not pushed out by those who come.
  */
-import { isIPv4, isIPv6 } from 'node:net';
 import type { Clock } from '../../clock.ts';
 import { SurfacedError } from '../../errors.ts';
 import { pairingSaltBytes } from '../evidence/pairing.ts';
 import { shown } from '../logs/log.ts';
+import { networkOf } from '../network.ts';
 import { readTrustFile } from './trust-file.ts';
 import type { Quarantined } from './types.ts';
 import type { Waiting } from './waiting.ts';
@@ -95,19 +95,4 @@ export function createQuarantine(options: {
       return [...waiting.values()].map(({ entry }) => entry);
     },
   };
-}
-
-/** What one sender can have at will: an IPv4 address, or the 64 bits below the network of an IPv6 address (RFC 4291). */
-export function networkOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined && isIPv4(mapped)) return mapped;
-  if (!isIPv6(address)) return address;
-  const [head = '', tail] = (address.split('%')[0] ?? '').split('::');
-  const groups = head === '' ? [] : head.split(':');
-  const after = tail === undefined || tail === '' ? [] : tail.split(':');
-  if (tail !== undefined) while (groups.length + after.length < 8) groups.push('0');
-  return [...groups, ...after]
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':');
 }

@@ -6,7 +6,6 @@ import t from 'tap';
 import {
   createQuarantine,
   listQuarantine,
-  networkOf,
   quarantineLimits,
 } from '../../../daemon/attest/trust/quarantine.ts';
 import { readTrustFile } from '../../../daemon/attest/trust/trust-file.ts';
@@ -89,20 +88,6 @@ t.test('a clock that jumps neither empties nor fills it', async (t) => {
     kept.map((one) => ({ ...one, lastSeenAt: clock.wall - quarantineLimits.keepMs })),
   );
   t.same(later.list(), []);
-});
-
-t.test('one sender', async (t) => {
-  const rows: [string, string][] = [
-    ['192.0.2.1', '192.0.2.1'],
-    ['::ffff:192.0.2.1', '192.0.2.1'],
-    ['2001:db8:a:b:1:2:3:4', '2001:db8:a:b'],
-    ['2001:0db8:000a:b::', '2001:db8:a:b'],
-    ['2001:db8::1', '2001:db8:0:0'],
-    ['fe80::1%eth0', 'fe80:0:0:0'],
-    ['::1', '0:0:0:0'],
-    ['no address', 'no address'],
-  ];
-  for (const [address, network] of rows) t.equal(networkOf(address), network, address);
 });
 
 t.test('another process sees who waits, and a restart keeps their codes', async (t) => {
