@@ -62,6 +62,9 @@ function jwkOf(area: RsaPublic | EccPublic): JsonWebKey {
   };
 }
 
+/** Keys by their areas: OpenSSL checks each point that it imports, and who judges a key asks for it several times. */
+const imported = new WeakMap<Public, KeyObject>();
+
 /**
  * The key of an RSA or ECC object.
  * @throws TpmFormatError when it is another object, or no key at all (a point off its curve)
@@ -70,7 +73,9 @@ export function publicKeyOf(area: Public): KeyObject {
   if (area.type !== algorithm.rsa && area.type !== algorithm.ecc)
     throw new TpmFormatError('the object is no asymmetric key');
   try {
-    return createPublicKey({ key: jwkOf(area), format: 'jwk' });
+    const key = imported.get(area) ?? createPublicKey({ key: jwkOf(area), format: 'jwk' });
+    imported.set(area, key);
+    return key;
   } catch (problem) {
     if (problem instanceof TpmFormatError) throw problem;
     throw new TpmFormatError('the object holds no valid public key', { cause: problem });

@@ -39,7 +39,7 @@ export function judgeKeys(claims: KeyClaims, rules: KeyRules): KeyJudgement {
   const ek = checks.judge('ek-public', () =>
     areaRuling('ekPublic', claims.ekPublic, endorsementKeyFault, 'an endorsement key of the template kind'),
   );
-  const ekSha256 = read(claims.ekPublic, ekPublicSha256);
+  const ekSha256 = read(ek, claims.ekPublic, ekPublicSha256);
   const hasTrustedCertificate =
     ek !== null &&
     ekSha256 !== null &&
@@ -56,7 +56,7 @@ export function judgeKeys(claims: KeyClaims, rules: KeyRules): KeyJudgement {
     isAcceptable: isReadable && faults.length === 0,
     mayBeApproved: isReadable && faults.every(({ name }) => name === 'ek-approved'),
     ekSha256,
-    akName: read(claims.akPublic, (area) =>
+    akName: read(ak, claims.akPublic, (area) =>
       isHash(area.nameAlg) ? nameOfPublic(area).toString('hex') : null,
     ),
     ek,
@@ -77,10 +77,13 @@ function areaRuling(
   return fault === null ? passed(`${field}: ${what}`, area) : failed(`${field}, ${fault}`);
 }
 
-/** What an area gives, null when it cannot be read: `areaRuling` has said why. */
-function read<Value>(bytes: Uint8Array, take: (area: Public) => Value): Value | null {
+/**
+ * What an area gives, null when it cannot be read: `areaRuling` has said why. `good` is the area when it passed: its key is
+ * imported already.
+ */
+function read<Value>(good: Public | null, bytes: Uint8Array, take: (area: Public) => Value): Value | null {
   try {
-    return take(decode('public area', publicArea, bytes));
+    return take(good ?? decode('public area', publicArea, bytes));
   } catch {
     return null;
   }

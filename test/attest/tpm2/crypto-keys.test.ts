@@ -59,6 +59,12 @@ function pointWhere(isWanted: (point: { x: Buffer; y: Buffer }) => boolean): { x
   }
 }
 
+t.test('the key of an area is imported once', async (t) => {
+  const area = { ...ekEccP256, ...pointWhere(() => true) };
+  t.equal(publicKeyOf(area), publicKeyOf(area));
+  t.not(publicKeyOf({ ...area }), publicKeyOf(area));
+});
+
 t.test('what is no key', async (t) => {
   const point = pointWhere(() => true);
   t.throws(() => publicKeyOf(sealed(null)), TpmFormatError);

@@ -1,4 +1,6 @@
 /** Evidence that is good in every form; tampering.test.ts has what is not. */
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
 import t from 'tap';
 import { ekPublicSha256 } from '../../../daemon/attest/certificates/public-key.ts';
 import type { LogPart } from '../../../daemon/attest/evidence/evidence.ts';
@@ -136,4 +138,22 @@ t.test('a fault of the verifier or of the policy is not trusted either', async (
   // A nonce of the wrong length is the gateway's own mistake.
   const mistaken = { ...good, expected: { ...good.expected, nonce: Buffer.alloc(3) } };
   t.match(firstFailure(verify(mistaken, rulesOf())), { name: 'binding', reason: /^could not be judged/ });
+});
+
+t.test('each key of a case is imported once', async (t) => {
+  const { createPublicKey } = crypto;
+  let imports = 0;
+  crypto.createPublicKey = (...given) => {
+    imports++;
+    return createPublicKey(...given);
+  };
+  syncBuiltinESMExports();
+  t.teardown(() => {
+    crypto.createPublicKey = createPublicKey;
+    syncBuiltinESMExports();
+  });
+  const subject = caseOf();
+  imports = 0;
+  t.equal(verify(subject, rulesOf()).isTrusted, true);
+  t.equal(imports, 2, 'endorsement key and attestation key');
 });
