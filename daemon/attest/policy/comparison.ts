@@ -29,8 +29,8 @@ export class Comparison {
   /** PCRs of which some record of systemd does not say what it is of. */
   readonly #untold = new Set<number>();
   readonly #firmwarePcrs = new Set<number>();
-  /** Whether every firmware event is of a PCR that the set lists. */
-  #isFirmwareKnown = true;
+  /** The first firmware event of a PCR that the set does not list; null: there is none. */
+  #unlistedEvent: string | null = null;
   #reason: string | null = null;
 
   /** Compares what needs no log; `proven` is not iterated. */
@@ -91,10 +91,9 @@ export class Comparison {
     const known = firmware.get(pcr);
     if (known === undefined) {
       if (pcrs.has(pcr)) return null;
-      this.#isFirmwareKnown = false;
-      if (this.#isStrict && isMeasurablePcr(pcr))
-        return `firmware event ${start.records} extended PCR ${pcr}, which is listed neither under firmware nor pcrs`;
-      return null;
+      const unlisted = `firmware event ${start.records} extended PCR ${pcr}, which is listed neither under firmware nor pcrs`;
+      this.#unlistedEvent ??= unlisted;
+      return this.#isStrict && isMeasurablePcr(pcr) ? unlisted : null;
     }
     const digest = record.digests.get(bank);
     if (digest !== undefined && known.has(hex(digest))) return null;
@@ -176,27 +175,31 @@ export class Comparison {
     const isMeasured = (pcr: number): boolean => !isFilledWith(this.#proven.pcrs.get(pcr)!, 0);
     return {
       files: this.#files.size > 0 || [...pcrs.keys()].some((pcr) => isMeasurablePcr(pcr) && isMeasured(pcr)),
-      firmware: this.#isFirmwareKnown && this.#isFirmwareWhole(),
+      firmwareGap: this.#firmwareGap(),
       ima: ima !== null,
     };
   }
 
   /**
-   * Whether nothing can be missing from the log of the firmware. Whoever sends it can leave out all events of a PCR, so
+   * What can be missing from the log of the firmware; null: nothing. Whoever sends it can leave out all events of a PCR, so
    * one that was extended must be listed, or be explained by files or by systemd. And events that only a fixed value of a
    * PCR of files stands for may be those files, told as events.
    */
-  #isFirmwareWhole(): boolean {
+  #firmwareGap(): string | null {
+    if (this.#proven.firmware === null) return 'there is no event log of the firmware';
+    if (this.#unlistedEvent !== null) return this.#unlistedEvent;
     const { pcrs, firmware } = this.reference;
     const isListed = (pcr: number): boolean => pcrs.has(pcr) || (firmware.get(pcr)?.size ?? 0) > 0;
     const isOfSystemd = (pcr: number): boolean =>
       systemdPcrs.has(pcr) && this.#logged.has(pcr) && !this.#untold.has(pcr);
     const isKnown = (pcr: number): boolean =>
       pcr === imaPcr || isListed(pcr) || this.#filePcrs.has(pcr) || isOfSystemd(pcr);
-    return (
-      [...this.#proven.pcrs].every(([pcr, value]) => isKnown(pcr) || isFilledWith(value, 0)) &&
-      [...this.#firmwarePcrs].some((pcr) => firmware.has(pcr) || !isMeasurablePcr(pcr))
-    );
+    for (const [pcr, value] of this.#proven.pcrs)
+      if (!isKnown(pcr) && !isFilledWith(value, 0))
+        return `PCR ${pcr} was extended, is listed neither under firmware nor pcrs, and files or systemd do not explain it`;
+    return [...this.#firmwarePcrs].some((pcr) => firmware.has(pcr) || !isMeasurablePcr(pcr))
+      ? null
+      : 'the log has no firmware event that is compared';
   }
 
   #ofTheRest(): string | null {

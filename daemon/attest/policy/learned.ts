@@ -46,7 +46,7 @@ export function createLearner(name: string): Learner {
       return {
         isMatch: true,
         reference: { name, version: 0, sha256: '' },
-        covers: { files: false, firmware: false, ima: false },
+        covers: { files: false, firmwareGap: 'nothing is compared', ima: false },
       };
     },
   };

@@ -25,7 +25,12 @@ export type Match =
       readonly isMatch: true;
       readonly reference: MatchedReference;
       /** What the set covers; a level is only claimed for what was compared. */
-      readonly covers: { readonly files: boolean; readonly firmware: boolean; readonly ima: boolean };
+      readonly covers: {
+        readonly files: boolean;
+        /** Why the log of the firmware is not covered, in part of a sentence; null: it is. */
+        readonly firmwareGap: string | null;
+        readonly ima: boolean;
+      };
     }
   | {
       readonly isMatch: false;

@@ -31,8 +31,12 @@ export function referenceRuling(
     const more = match.reasons.length - reasons.length;
     return failed(`policy ${name}: ${reasons.join('; ')}${more > 0 ? `; and ${more} more` : ''}`);
   }
-  const covered = Object.entries(match.covers).flatMap(([what, isCovered]) => (isCovered ? [what] : []));
-  const { reference } = match;
+  const { reference, covers } = match;
+  const covered = [
+    ...(covers.files ? ['files'] : []),
+    ...(covers.firmwareGap === null ? ['firmware'] : []),
+    ...(covers.ima ? ['ima'] : []),
+  ];
   return passed(
     `${shown(reference.name)}, version ${reference.version}, covers ${covered.join(', ') || 'nothing'}`,
     match,
@@ -40,20 +44,32 @@ export function referenceRuling(
 }
 
 /** The highest level that holds. `match` is null where no policy was named. */
-export function levelHeld(assertedLevel: Level, match: Matched | null, proven: Proven): Level {
+function levelHeld(assertedLevel: Level, match: Matched | null, proven: Proven): Level {
   if (match === null || assertedLevel === 0) return 0;
   const { covers } = match;
-  if (assertedLevel === 3 && covers.firmware && proven.firmware !== null) return 3;
+  if (assertedLevel === 3 && covers.firmwareGap === null && proven.firmware !== null) return 3;
   if (!covers.files && !covers.ima) return 0;
   return assertedLevel === 3 ? 1 : assertedLevel;
 }
 
-/** Whether the level that holds is enough. */
+/** Why the evidence does not support the level that was asserted. */
+function shortfall(assertedLevel: Level, match: Matched | null): string {
+  if (match === null) return 'nothing of its software is compared';
+  if (assertedLevel < 3) return 'the policy covers neither files nor the list of IMA';
+  return match.covers.firmwareGap ?? 'there is no event log of the firmware';
+}
+
+/** Whether the level that holds is enough, and why it is less than was asserted. */
 export function levelRuling(
-  held: Level,
+  match: Matched | null,
+  proven: Proven,
   { assertedLevel, requiredLevel }: Pick<Rules, 'assertedLevel' | 'requiredLevel'>,
 ): Ruling<Level> | Ruling<null> {
-  const less = held < assertedLevel ? `, ${assertedLevel} is asserted and not supported by the evidence` : '';
+  const held = levelHeld(assertedLevel, match, proven);
+  const less =
+    held < assertedLevel
+      ? `, ${assertedLevel} is asserted and not supported by the evidence: ${shortfall(assertedLevel, match)}`
+      : '';
   return held >= requiredLevel
     ? passed(`level ${held} holds${less}`, held)
     : failed(`level ${held} holds, ${requiredLevel} is required${less}`);

@@ -5,7 +5,7 @@
 import { Checklist, failed, passed, type Ruling, skipped } from './checks.ts';
 import { clockRuling, clockState, epochOf } from './clock.ts';
 import { judgeKeys, type KeyJudgement } from './keys.ts';
-import { levelHeld, levelRuling, referenceRuling } from './levels.ts';
+import { levelRuling, referenceRuling } from './levels.ts';
 import { judgeLogs } from './logs.ts';
 import { isSameSecret, judgeQuote } from './quote.ts';
 import type { Case, Rules } from './types.ts';
@@ -62,7 +62,7 @@ function prove(
   if (checks.hasFailed) return { ...proof, measured };
   const match = checks.judge('reference', () => referenceRuling(proven, rules));
   if (checks.hasFailed) return { ...proof, measured };
-  const level = checks.judge('level', () => levelRuling(levelHeld(assertedLevel, match, proven), rules));
+  const level = checks.judge('level', () => levelRuling(match, proven, rules));
   return { ...proof, measured, level, reference: match?.reference ?? null };
 }
 

@@ -79,7 +79,7 @@ export class PaperPolicies implements PolicyStore {
       const other = paths.find((path) => !allowed.has(path));
       if (other !== undefined) return { isMatch: false, reasons: [`${other} is not in the set`] };
       const reference = { name, version: 1, sha256: 'ab'.repeat(32) };
-      return { isMatch: true, reference, covers: { files: true, firmware: false, ima: false } };
+      return { isMatch: true, reference, covers: { files: true, firmwareGap: 'not listed', ima: false } };
     };
     return { name, match };
   }

@@ -6,9 +6,9 @@ import { verify } from '../../../daemon/attest/verifier/verify.ts';
 import { caseOf, now, Pcrs, referencesOf, refused, rulesOf, withOutcome } from './world.ts';
 
 type Covers = Extract<Match, { isMatch: true }>['covers'];
-const covers = (...what: (keyof Covers)[]): Covers => ({
+const covers = (...what: ('files' | 'firmware' | 'ima')[]): Covers => ({
   files: what.includes('files'),
-  firmware: what.includes('firmware'),
+  firmwareGap: what.includes('firmware') ? null : 'PCR 7 is not listed',
   ima: what.includes('ima'),
 });
 const levelOf = (assertedLevel: Level, covered: Covers | null) =>
@@ -53,7 +53,22 @@ t.test('what is required must hold', async (t) => {
   }
   const enough = verify(caseOf(), rulesOf({ requiredLevel: 1, references: referencesOf(covers('files')) }));
   t.match(enough, { isTrusted: true, level: 1 });
-  t.match(enough.checks.at(-1)?.reason, /level 1 holds, 3 is asserted and not supported/);
+  t.equal(
+    enough.checks.at(-1)?.reason,
+    'level 1 holds, 3 is asserted and not supported by the evidence: PCR 7 is not listed',
+  );
+});
+
+t.test('why less holds than was asserted', async (t) => {
+  for (const [assertedLevel, covered, why] of [
+    [3, covers('files'), 'PCR 7 is not listed'],
+    [2, covers('firmware'), 'the policy covers neither files nor the list of IMA'],
+    [2, null, 'nothing of its software is compared'],
+  ] as const) {
+    const references = covered && referencesOf(covered);
+    const { checks } = verify(caseOf(), rulesOf({ assertedLevel, requiredLevel: 0, references }));
+    t.match(checks.at(-1)?.reason, new RegExp(`, ${assertedLevel} is asserted and .* evidence: ${why}$`));
+  }
 });
 
 t.test('a policy that says it covers firmware is not believed without a log of it', async (t) => {
@@ -75,6 +90,8 @@ t.test('a policy that says it covers firmware is not believed without a log of i
     verify(caseOf({ logs }), rulesOf({ assertedLevel: 2, requiredLevel: 0, references: covered })).level,
     0,
   );
+  const { reason } = verify(stock, rulesOf({ requiredLevel: 0, references: covered })).checks.at(-1)!;
+  t.match(reason, /evidence: there is no event log of the firmware$/);
 });
 
 t.test('a policy that does not match', async (t) => {

@@ -103,7 +103,7 @@ const rules = (ek: Pick<LoadedObject, 'publicArea'>, changes: Partial<Rules> = {
     approvedEkSha256: ekPublicSha256(ek.publicArea),
     assertedLevel: 1,
     requiredLevel: 1,
-    references: referencesOf({ files: true, firmware: false, ima: false }),
+    references: referencesOf({ files: true, firmwareGap: 'not listed', ima: false }),
     ...changes,
   });
 

@@ -143,7 +143,7 @@ t.test('records of PCRs that are not quoted count for nothing', async (t) => {
   made.values.delete(15);
   const measured = Buffer.concat([file('/a').bytes, file('/b', 1, 15).bytes]);
   let seen: unknown[] = [];
-  const references = referencesOf({ files: true, firmware: false, ima: false }, (proven) => {
+  const references = referencesOf({ files: true, firmwareGap: 'not listed', ima: false }, (proven) => {
     seen = proven.measured as unknown[];
   });
   const rules = rulesOf({ assertedLevel: 1, requiredLevel: 1, references });
@@ -191,7 +191,7 @@ t.test('two logs of one PCR', async (t) => {
       change(one);
     });
   const seen: { [name: string]: unknown[] | null } = {};
-  const references = referencesOf({ files: false, firmware: true, ima: false }, (proven) =>
+  const references = referencesOf({ files: false, firmwareGap: null, ima: false }, (proven) =>
     Object.assign(seen, proven),
   );
   const rules = rulesOf({ assertedLevel: 0, requiredLevel: 0, references });
@@ -269,7 +269,7 @@ t.test('IMA', async (t) => {
   const rules = rulesOf({
     assertedLevel: 1,
     requiredLevel: 1,
-    references: referencesOf({ files: false, firmware: false, ima: true }),
+    references: referencesOf({ files: false, firmwareGap: 'not listed', ima: true }),
   });
 
   const good = judged({ ima: bytes(ima) }, machine(ima), rules);

@@ -33,7 +33,7 @@ const references = {
     return {
       isMatch: true as const,
       reference: { name: 'x', version: 1, sha256: '' },
-      covers: { files: true, firmware: true, ima: true },
+      covers: { files: true, firmwareGap: null, ima: true },
     };
   },
 };

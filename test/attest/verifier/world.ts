@@ -218,7 +218,7 @@ export function caseOf(draft: Draft = {}): Case {
 
 /** Stands for the policy: takes all records, matches where the logs are there that it says it covers. */
 export function referencesOf(
-  covers: Extract<Match, { isMatch: true }>['covers'] = { files: true, firmware: true, ima: true },
+  covers: Extract<Match, { isMatch: true }>['covers'] = { files: true, firmwareGap: null, ima: true },
   seen: (proven: { [Name in keyof Proven]: unknown }) => void = () => {},
 ): References {
   return {
@@ -232,9 +232,11 @@ export function referencesOf(
         all(proven.ima),
       ];
       seen({ ...proven, firmware, measured, systemd, ima });
-      const missing = Object.entries({ firmware, files: measured, ima }).flatMap(([name, records]) =>
-        covers[name as keyof typeof covers] && records === null ? [`no ${name}`] : [],
-      );
+      const missing = [
+        ...(covers.firmwareGap === null && firmware === null ? ['no firmware'] : []),
+        ...(covers.files && measured === null ? ['no files'] : []),
+        ...(covers.ima && ima === null ? ['no ima'] : []),
+      ];
       if (missing.length > 0) return { isMatch: false, reasons: missing };
       return {
         isMatch: true,
