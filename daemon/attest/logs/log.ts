@@ -1,5 +1,5 @@
 /** What the readers of all logs share: where they are, how they fail, how they compare and show bytes. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { SurfacedError } from '../../errors.ts';
 import type { HashName } from '../tpm2/index.ts';
 
@@ -31,11 +31,10 @@ export const bankBytes: Readonly<Record<HashName, number>> = { sha1: 20, sha256:
 /** Whether this is the name of a bank that can be replayed. */
 export const isBank = (name: string): name is HashName => Object.hasOwn(bankBytes, name);
 
-/** The digest of all parts one after the other, in a bank's hash. */
+/** The digest of all parts one after the other, in a bank's hash. One call of `hash` is quicker than a Hash object. */
 export function bankDigest(bank: HashName, ...parts: readonly Uint8Array[]): Buffer {
-  const hash = createHash(bank);
-  for (const part of parts) hash.update(part);
-  return hash.digest();
+  const [only] = parts;
+  return hash(bank, only !== undefined && parts.length === 1 ? only : Buffer.concat(parts), 'buffer');
 }
 
 /** PCRs of a TPM (PC Client Platform TPM Profile, section 4.6). */
