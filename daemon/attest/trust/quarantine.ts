@@ -1,6 +1,7 @@
 /**
  * TPMs that no surface is approved for, as they have shown themselves. Anybody who reaches the gateway can show keys, so
- * the list is bounded, as a whole and for each address, and those who wait are not pushed out by those who come.
+ * the list is bounded, as a whole and for each address, and those who wait are not pushed out by those who come. But keys
+ * with the certificate of a vendor are hard to come by: they find a place among those that anybody can make.
  */
 import type { Clock } from '../../clock.ts';
 import { SurfacedError } from '../../errors.ts';
@@ -52,7 +53,10 @@ export function createQuarantine(options: {
     for (const [ekSha256, { until }] of waiting) if (until <= clock.monotonic()) waiting.delete(ekSha256);
     if (waiting.size < before) onChange(true);
   };
-  const check = (address: string) => {
+  const makeRoom = ({
+    address,
+    hasTrustedCertificate,
+  }: Pick<Waiting, 'address' | 'hasTrustedCertificate'>) => {
     const network = networkOf(address);
     const neighbours = [...waiting.values()].filter(({ entry }) => networkOf(entry.address) === network);
     if (neighbours.length >= quarantineLimits.mostPerAddress)
@@ -60,14 +64,17 @@ export function createQuarantine(options: {
         'E_ENROL_RATE',
         `${neighbours.length} TPMs from this address wait for approval already; approve them, or wait ten minutes`,
       );
-    if (waiting.size >= quarantineLimits.most)
+    if (waiting.size < quarantineLimits.most) return;
+    const longest = [...waiting.values()].find(({ entry }) => !entry.hasTrustedCertificate);
+    if (!hasTrustedCertificate || !longest)
       throw new SurfacedError('E_ENROL_RATE', `${waiting.size} TPMs wait for approval already`);
+    waiting.delete(longest.entry.ekSha256);
   };
   return {
     see: (seen) => {
       sweep();
       const before = waiting.get(seen.ekSha256)?.entry;
-      if (!before) check(seen.address);
+      if (!before) makeRoom(seen);
       const now = clock.now();
       const entry: Waiting = {
         ...seen,

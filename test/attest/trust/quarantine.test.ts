@@ -70,6 +70,47 @@ t.test('a flood from one address stops at its own bound', async (t) => {
   see(seen('late', '203.0.113.1'));
 });
 
+t.test(
+  'a full list has a place for those whose certificate leads to a root, and for nobody else',
+  async (t) => {
+    const { see, list, clock } = quarantine();
+    const vendor = (seed: string | number, address: string) => ({
+      ...seen(seed, address),
+      hasTrustedCertificate: true,
+    });
+    const has = (seed: string | number) => list().some(({ ekSha256 }) => ekSha256 === keyOf(seed));
+    see(vendor('first', '198.51.100.1'));
+    for (let count = 1; count < quarantineLimits.most; count++) see(seen(count, `10.0.${count}.1`));
+    clock.pass(1000);
+    see(seen(1, '10.0.1.1'));
+    see(vendor('second', '198.51.100.2'));
+    t.equal(list().length, quarantineLimits.most);
+    t.same(
+      [has('first'), has('second'), has(1), has(2)],
+      [true, true, false, true],
+      'the longest without gives way',
+    );
+    t.throws(() => see(seen('late', '203.0.113.1')), { code: 'E_ENROL_RATE' });
+    t.ok(has(2));
+    for (let count = 2; count < quarantineLimits.most; count++) see(vendor(`v${count}`, `10.1.${count}.1`));
+    t.throws(
+      () => see(vendor('late', '203.0.113.1')),
+      { code: 'E_ENROL_RATE' },
+      'none gives way to its like',
+    );
+    t.equal(list().length, quarantineLimits.most);
+    t.ok(has('first') && has('second'));
+
+    const other = quarantine();
+    for (let count = 0; count < quarantineLimits.mostPerAddress; count++) other.see(seen(count, '192.0.2.1'));
+    t.throws(
+      () => other.see(vendor('more', '192.0.2.1')),
+      { code: 'E_ENROL_RATE' },
+      'the bound of an address holds',
+    );
+  },
+);
+
 t.test('a clock that jumps neither empties nor fills it', async (t) => {
   const { see, list, clock, news } = quarantine();
   const salt = see(seen('a', '192.0.2.1'));
