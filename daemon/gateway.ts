@@ -13,6 +13,8 @@ import { startBroker } from './bridge/broker/broker.ts';
 import { fieldManager, startRelay } from './bridge/gateway/relay.ts';
 import { connectCluster } from './bridge/kube/cluster.ts';
 import { openFolderRegistry } from './bridge/registry/folder.ts';
+import { type CtlMessage, encode } from './bridge/wire/messages.ts';
+import { ctlTopic, wireVersion } from './bridge/wire/topics.ts';
 import type { Clock } from './clock.ts';
 import type { GatewayConfig } from './config/schema.ts';
 import { type HealthReport, healthOf, splitListen, startHealthServer } from './health.ts';
@@ -101,6 +103,20 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     // Trust has followed the registry when this is called: it was told first.
     registry.onChange(endWhatMayNotBe);
     attesting.onChange(endWhatMayNotBe);
+    /** A certificate says its level until it ends; it shall not be another one than what is known for longer than it must. */
+    const renewWhatIsOfAnotherLevel = (names: readonly string[]): void => {
+      for (const name of names) {
+        const identity = broker.identityOf(name);
+        const level = attesting.of(name)?.level ?? null;
+        if (identity?.trust !== 'tpm' || level === null || level === identity.level) continue;
+        const reason = `its level is ${level} now, and that of its certificate ${identity.level}`;
+        const message: CtlMessage = { v: wireVersion, type: 'renew', reason };
+        broker
+          .publish(ctlTopic(config.site, name), encode(message), { qos: 1, isRetained: false })
+          .catch((error: unknown) => log.warn({ err: error, surface: name }, 'renewal was not asked for'));
+      }
+    };
+    attesting.onChange(renewWhatIsOfAnotherLevel);
     const relay = startRelay({
       bus: broker,
       cluster,

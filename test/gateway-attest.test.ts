@@ -10,7 +10,7 @@ import { openProver } from '../daemon/attest/evidence/tpm-prover.ts';
 import { parseCase } from '../daemon/attest/policy/evidence-file.ts';
 import { algorithm, extendPcr, swtpm, Tpm } from '../daemon/attest/tpm2/index.ts';
 import type { Credentials } from '../daemon/attest/types.ts';
-import { ackTopic, upTopic } from '../daemon/bridge/wire/topics.ts';
+import { ackTopic, ctlTopic, upTopic } from '../daemon/bridge/wire/topics.ts';
 import { systemClock } from '../daemon/clock.ts';
 import { approveIn, approveSurface } from '../daemon/commands/approve.ts';
 import { listSurfaces, revokeSurface, showEvidence, showSurface } from '../daemon/commands/surfaces.ts';
@@ -272,6 +272,37 @@ t.test('evidence that is not good enough any more ends the session', { skip: wit
     'its certificate holds, and opens nothing',
   );
   t.equal(await connect(t, gateway, ofNewTpm).connect({ clientId }), 0);
+});
+
+t.test('a surface whose level is another now is asked to renew', { skip: withoutSwtpm }, async (t) => {
+  const { folder, start } = await newSite(t);
+  await writeFile(path.join(folder, 'references', 'pi.yaml'), references(1, afterMeasuring));
+  const gateway = await start();
+  const surface = await newSurface(t, await beginSoftwareTpm());
+  await extendPcr(surface.tpm, 9, [{ hash: algorithm.sha256, digest: measured }]);
+  await t.rejects(surface.attest(gateway), { code: 'E_ENROL_QUARANTINE' });
+  const ekSha256 = surface.prover.ekSha256!;
+  const approval = { name: 'desk', ekSha256, level: 1, policy: 'pi', isReplacing: false } as const;
+  const { files } = await approveIn(gateway.registryFolder, approval);
+  await becomes(gateway, 'pending');
+  const first = await surface.attest(gateway);
+  t.match(first, { level: 1 });
+  const client = connect(t, gateway, first);
+  t.equal(await client.connect({ clientId }), 0);
+  await client.subscribe(ctlTopic('site', 'desk'));
+  const renewal = client.next(
+    (packet) => packet.cmd === 'publish' && String(packet.payload).includes('renew'),
+  );
+  await writeFile(files[0]!, (await readFile(files[0]!, 'utf8')).replace(/^ *policy: .*\n/m, ''));
+  const asked = await renewal;
+  t.match(JSON.parse(String(asked?.cmd === 'publish' && asked.payload)), {
+    v: 1,
+    type: 'renew',
+    reason: 'its level is 0 now, and that of its certificate 1',
+  });
+  t.ok(gateway.trust.isTrusted('desk'));
+  t.match(await surface.attest(gateway, first), { level: 0 });
+  t.equal(await connect(t, gateway, first).connect({ clientId }), 0, 'the session goes on meanwhile');
 });
 
 t.test(
