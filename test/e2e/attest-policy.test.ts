@@ -66,8 +66,11 @@ t.test('an update is rolled out, withdrawn and put back', { skip: withoutSwtpm }
     level: null,
     reason: new RegExp(`version 2: file ${main} has the SHA-256`),
   });
+  const refused = { code: 'E_ENROL_EVIDENCE' };
+  await gateway.loggedFrom(before.gateway, 'enrolment refused', refused);
 
   await publish('pi-1.yaml');
+  // Its certificate was of level 0, so this one is new.
   await device.loggedFrom(before.device, 'connected', { level: 1 });
   t.match(await site.surfaceOnce('desk', ({ state }) => state === 'trusted'), { level: 1 }, 'by itself');
 

@@ -2,9 +2,12 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { stringify } from 'yaml';
 import { rbacFor } from '../../daemon/bridge/kube/rbac.ts';
+import { runAuditShow } from '../../daemon/commands/audit-show.ts';
+import { listSurfaces } from '../../daemon/commands/surfaces.ts';
 import { parseConfig } from '../../daemon/config/load.ts';
 import { silentLog } from '../../daemon/log.ts';
 import { type SimCluster, startSimCluster } from '../../hil/sim/cluster/cluster.ts';
@@ -14,6 +17,8 @@ import { freePort, Surfaced, surfaced } from './processes.ts';
 /** What a surface logs with its code. */
 export const toldCode = 'the gateway does not know this surface yet: compare the code and let it in';
 
+/** How often is looked at what nobody announces. */
+const lookMs = 100;
 const apiVersion = 'surfaced.dev/v1alpha1';
 
 /** A line of `surfaced surfaces list -o json`. */
@@ -137,7 +142,7 @@ export class AttestSite {
     return surfaced(...args, '--config', this.gatewayFile);
   }
 
-  /** What the operator sees of a surface. */
+  /** What `surfaced surfaces list` shows of a surface; called, not started, for it is asked for often. */
   async surface(name: string): Promise<ListedSurface> {
     const found = (await this.#listed()).surfaces.find((surface) => surface.name === name);
     if (found === undefined) throw new Error(`no surface ${name} is listed`);
@@ -149,24 +154,30 @@ export class AttestSite {
     for (;;) {
       const surface = await this.surface(name);
       if (fits(surface)) return surface;
+      await pause(lookMs);
     }
   }
 
   /** A TPM's machine from quarantine to its first session, with more words for `surfaces approve`. */
   async letIn(machine: Machine, name: string, ...words: readonly string[]): Promise<string> {
     const { code } = await machine.device.logged(toldCode);
+    await this.waitingCodes();
     await this.command('surfaces', 'approve', name, '--code', String(code), ...words);
     await machine.device.logged('connected');
     return String(code);
   }
 
-  /** Codes of the TPMs that wait for approval. */
+  /** Codes of the TPMs that wait for approval, once there is one. */
   async waitingCodes(): Promise<readonly string[]> {
-    return (await this.#listed()).quarantine.map(({ pairingCode }) => pairingCode);
+    for (;;) {
+      const { quarantine } = await this.#listed();
+      if (quarantine.length > 0) return quarantine.map(({ pairingCode }) => pairingCode);
+      await pause(lookMs);
+    }
   }
 
   async #listed() {
-    return JSON.parse(await this.command('surfaces', 'list', '-o', 'json')) as {
+    return JSON.parse(await listSurfaces({ gatewayConfigPath: this.gatewayFile, output: 'json' })) as {
       readonly surfaces: readonly ListedSurface[];
       readonly quarantine: readonly { readonly pairingCode: string }[];
     };
@@ -178,8 +189,8 @@ export class AttestSite {
 
   /** Verdicts about a surface, the newest last. */
   async verdicts(surface: string): Promise<readonly NonNullable<AuditRecord['verdict']>[]> {
-    const words = ['audit', 'show', this.auditFolder, '--kind', 'verdict', '--surface', surface];
-    const records = JSON.parse(await surfaced(...words, '-o', 'json')) as readonly AuditRecord[];
+    const all = { path: this.auditFolder, kind: 'verdict', surface, last: 1000 };
+    const records = JSON.parse(await runAuditShow(all, 'json')) as readonly AuditRecord[];
     return records.flatMap(({ verdict }) => verdict ?? []);
   }
 
@@ -188,7 +199,7 @@ export class AttestSite {
     surface: string,
     fits: (verdicts: Awaited<ReturnType<AttestSite['verdicts']>>) => boolean,
   ): Promise<void> {
-    while (!fits(await this.verdicts(surface)));
+    while (!fits(await this.verdicts(surface))) await pause(lookMs);
   }
 }
 
