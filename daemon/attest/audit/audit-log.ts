@@ -9,18 +9,19 @@ import { SurfacedError } from '../../errors.ts';
 import type { PartHealth } from '../../health.ts';
 import type { Log } from '../../log.ts';
 import { makeStateFolder, stateError } from '../state-files.ts';
-import { isSameSigner, signerSha256 } from './head.ts';
+import { headFile, isSameSigner, signerSha256 } from './head.ts';
 import { HeadKeeper, removeUnfinishedHeads } from './head-keeper.ts';
 import { eventText, type Link } from './record.ts';
 import { findEnd, type LogEnd } from './resume.ts';
 import { type Disk, realDisk } from './segments.ts';
+import { isMarked, markSigned, removeMark } from './signed-mark.ts';
 import type { Signer } from './signers.ts';
 import type { Audit, AuditEvent } from './types.ts';
 import { LogWriter } from './writer.ts';
 
 /** What a log needs. */
 export interface AuditParts {
-  /** Made when it is not there; nothing else may be in it. */
+  /** Made when it is not there; nothing else may be in it. Beside it is the mark of signed-mark.ts. */
   readonly folder: string;
   /** Size from which on a new file is begun, bytes. */
   readonly segmentBytes: number;
@@ -55,6 +56,7 @@ export async function openAuditOn(parts: AuditParts, disk: Disk): Promise<AuditL
   try {
     end = await findEnd(folder);
     await removeUnfinishedHeads(folder);
+    await checkMark(folder, end, log);
   } catch (problem) {
     throw problem instanceof SurfacedError ? problem : stateError(folder, problem);
   }
@@ -94,6 +96,19 @@ export async function openAuditOn(parts: AuditParts, disk: Disk): Promise<AuditL
   };
 }
 
+/** @throws SurfacedError E_AUDIT_BROKEN when there was a head and is none; E_STATE_DIR */
+async function checkMark(folder: string, { head, last }: LogEnd, log: Log): Promise<void> {
+  if (head !== null) return markSigned(folder);
+  if (!(await isMarked(folder))) return;
+  if (last.seq > 0)
+    throw new SurfacedError(
+      'E_AUDIT_BROKEN',
+      `${headFile(folder)}: is missing, and the log was signed before`,
+    );
+  log.warn({ folder }, 'the audit log begins anew: what was in its folder is not there any more');
+  await removeMark(folder);
+}
+
 /** @throws SurfacedError E_AUDIT_WRITE when the event is not what its type says: it could not be read again */
 function textOf(event: AuditEvent): string {
   try {
@@ -108,7 +123,7 @@ function textOf(event: AuditEvent): string {
 function tell({ last, head, tornBytes, signer: logged }: LogEnd, { known }: Signer, log: Log): void {
   if (tornBytes > 0)
     log.warn({ bytes: tornBytes }, 'an incomplete record at the end of the audit log is cut');
-  if (last.seq > 0 && head === null) log.error({ records: last.seq }, 'the head of the audit log is missing');
+  if (last.seq > 0 && head === null) log.warn({ records: last.seq }, 'the audit log has no head yet');
   if (last.seq > (head?.seq ?? 0))
     log.warn({ from: (head?.seq ?? 0) + 1, to: last.seq }, 'audit records were not signed yet');
   if (known === null || isSameSigner(known, logged)) return;

@@ -7,6 +7,7 @@ import { SurfacedError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { writeStateFile } from '../state-files.ts';
 import { headFile, headJson, isSameSigner } from './head.ts';
+import { markSigned } from './signed-mark.ts';
 import type { Signer } from './signers.ts';
 import type { LogWriter } from './writer.ts';
 
@@ -103,6 +104,8 @@ export class HeadKeeper {
       const signed = await signer.sign(text, signal);
       if (!isSameSigner(signed.signer, writer.loggedSigner)) continue;
       await writeStateFile(headFile(folder), headJson({ ...text, ...signed }), { isExclusive: false });
+      // After the head: a crash between the two must not look like a head that was taken away.
+      if (this.#signedSeq === 0) await markSigned(folder);
       this.#signedSeq = text.seq;
       return;
     }

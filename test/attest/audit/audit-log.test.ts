@@ -1,5 +1,15 @@
 import { EventEmitter, once } from 'node:events';
-import { appendFile, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
 import pino from 'pino';
@@ -13,6 +23,7 @@ import {
   readEnvelope,
   readEvent,
 } from '../../../daemon/attest/audit/record.ts';
+import { markFile } from '../../../daemon/attest/audit/signed-mark.ts';
 import { keySigner, type Signer } from '../../../daemon/attest/audit/signers.ts';
 import type { AuditEvent } from '../../../daemon/attest/audit/types.ts';
 import { silentLog } from '../../../daemon/log.ts';
@@ -315,6 +326,11 @@ t.test('opened, a log that is not whole is refused by name', async (t) => {
       },
       /head\.json: the signature does not hold/,
     ],
+    [
+      'the head gone',
+      (file) => rm(path.join(path.dirname(file), 'head.json')),
+      /head\.json: is missing, and the log was signed before/,
+    ],
     ['a line without end', (file) => appendFile(file, 'x'.repeat(200_000)), /line 5: a line has more than/],
   ];
   for (const [name, change, message] of cases) {
@@ -326,6 +342,53 @@ t.test('opened, a log that is not whole is refused by name', async (t) => {
   await writeFile(folder, '');
   const place = await placeIn(base, 'none');
   await t.rejects(openIn({ ...place, folder }), { code: 'E_STATE_DIR' });
+});
+
+t.test('a log without a head starts if none was ever signed', async (t) => {
+  const base = t.testdir();
+  const place = await placeIn(base);
+  const { folder } = place;
+  const silent: Signer = {
+    known: null,
+    pauseMs: 0,
+    sign: async () => {
+      throw fault('nobody is there');
+    },
+  };
+  // A TPM that is away for long: several files, and no head.
+  const unsigned = { ...place, signer: silent };
+  for (let start = 0; start < 2; start++) await write(unsigned, [certificate(1), certificate(2)], 300);
+  t.same((await readdir(base)).sort(), ['log', 'log.pem']);
+  await write(place, [certificate(3)]);
+  t.match(await verifyIn(folder), { isSound: true, unsigned: 0 });
+
+  const head = path.join(folder, 'head.json');
+  const signed = await readFile(head);
+  await rm(head);
+  const missing = { code: 'E_AUDIT_BROKEN', message: /head\.json: is missing/ };
+  await t.rejects(openIn(place), missing);
+  await t.rejects(openIn(place), missing, 'and again: nothing is forgotten');
+  await writeFile(head, signed);
+  await write(place, []);
+
+  // Made by a crash between the first head and the mark.
+  await rm(markFile(folder));
+  await write(place, []);
+  await rm(head);
+  await t.rejects(openIn(place), missing, 'marked at the next start');
+
+  // Moved away, as docs/audit.md says: another log begins, and may have no head yet when it crashes.
+  await rename(folder, path.join(base, 'kept'));
+  await write(unsigned, [started]);
+  await write(place, [certificate(4)]);
+  t.match(await verifyIn(folder), { isSound: true, unsigned: 0, first: { seq: 1 } });
+  await rm(head);
+  await t.rejects(openIn(place), missing);
+
+  await rm(folder, { recursive: true });
+  await rm(markFile(folder));
+  await mkdir(markFile(folder));
+  await t.rejects(openIn(place), { code: 'E_STATE_DIR' }, 'a mark that cannot be removed');
 });
 
 t.test('somebody else who writes to the same log is noticed', async (t) => {
