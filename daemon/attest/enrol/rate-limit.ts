@@ -22,7 +22,9 @@ export function createRateLimit(options: {
   const permitsOf = (name: string, now: number): number => {
     const bucket = buckets.get(name);
     if (!bucket) return burst;
-    return Math.min(burst, bucket.permits + ((now - bucket.at) / 1000) * perSecond);
+    // A clock that is set back takes nothing away.
+    const seconds = Math.max(0, now - bucket.at) / 1000;
+    return Math.min(burst, bucket.permits + seconds * perSecond);
   };
   const spend = (name: string, permits: number): boolean => {
     const now = clock.monotonic();

@@ -1,0 +1,30 @@
+import t from 'tap';
+import { createRateLimit } from '../../../daemon/attest/enrol/rate-limit.ts';
+
+t.test('permits of each name', async (t) => {
+  let now = 1_000_000;
+  const clock = { now: () => 0, monotonic: () => now };
+  const limit = createRateLimit({ burst: 10, perSecond: 2, maxNames: 2, clock });
+  t.ok(limit.has('a', 10));
+  t.notOk(limit.has('a', 11));
+  t.notOk(limit.spend('a', 11), 'not in part');
+  t.ok(limit.spend('a', 9));
+  t.ok(limit.take('a'));
+  t.notOk(limit.take('a'));
+  t.ok(limit.has('a', 0), 'nothing is always there');
+  t.ok(limit.has('b', 10), 'each name has its own');
+  now += 1500;
+  t.ok(limit.has('a', 3));
+  t.ok(limit.has('a', 3), 'looking takes none');
+  t.notOk(limit.has('a', 4));
+  now -= 1_000_000;
+  t.ok(limit.has('a', 0), 'a clock that is set back takes nothing away');
+  t.ok(limit.spend('a', 0));
+  now += 60_000;
+  t.notOk(limit.has('a', 11), 'never more than the bucket holds');
+  t.ok(limit.spend('a', 10));
+  t.ok(limit.take('b'));
+  t.notOk(limit.has('a', 10));
+  t.ok(limit.take('c'));
+  t.ok(limit.has('a', 10), 'the longest unused is forgotten');
+});
