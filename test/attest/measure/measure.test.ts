@@ -304,9 +304,7 @@ live('two processes at once wait for the lock of a third, and go on when it is k
   t.equal(ended, 0, 'none goes on while it is locked');
   t.equal(statSync(log).size, 0);
   holder.kill('SIGKILL');
-  const results = (await all).map(
-    ({ stdout }) => JSON.parse(stdout) as { records: { isNew: boolean }[] },
-  );
+  const results = (await all).map(({ stdout }) => JSON.parse(stdout) as { records: { isNew: boolean }[] });
   const made = results.flatMap(({ records }) => records.filter(({ isNew }) => isNew));
   t.equal(made.length, 6, 'each file once');
   t.equal(recordsIn(bench).length, 6);
