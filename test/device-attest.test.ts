@@ -17,16 +17,9 @@ import { paintPicture } from '../daemon/surface/pictures.ts';
 import type { Frame, Panel } from '../daemon/surface/types.ts';
 import { leftIn } from './attest/tpm2/live/live.ts';
 import { beginSoftwareTpm, type SoftwareTpm, withoutSwtpm } from './attest/tpm2/live/swtpm.ts';
+import { nobodysKubeconfig as kubeconfig } from './nobodys-cluster.ts';
 
 const head = 'apiVersion: surfaced.dev/v1alpha1\n';
-/** Nobody listens there, so a surface that is connected is stale. */
-const kubeconfig = `apiVersion: v1
-kind: Config
-current-context: a
-contexts: [{ name: a, context: { cluster: a, user: a } }]
-clusters: [{ name: a, cluster: { server: 'https://127.0.0.1:1' } }]
-users: [{ name: a, user: { token: x } }]
-`;
 
 async function newGateway(t: Test): Promise<Gateway> {
   const folder = t.testdir({ kubeconfig, surfaces: {} });

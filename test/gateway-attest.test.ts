@@ -19,16 +19,9 @@ import { type Gateway, startGateway } from '../daemon/gateway.ts';
 import { silentLog } from '../daemon/log.ts';
 import { beginSoftwareTpm, SoftwareTpm, withoutSwtpm } from './attest/tpm2/live/swtpm.ts';
 import { RawClient } from './bridge/broker/raw-client.ts';
+import { nobodysKubeconfig as kubeconfig } from './nobodys-cluster.ts';
 
 const head = 'apiVersion: surfaced.dev/v1alpha1\n';
-/** Nobody listens there: the gateway retries for ever, which is none of these tests' business. */
-const kubeconfig = `apiVersion: v1
-kind: Config
-current-context: a
-contexts: [{ name: a, context: { cluster: a, user: a } }]
-clusters: [{ name: a, cluster: { server: 'https://127.0.0.1:1' } }]
-users: [{ name: a, user: { token: x } }]
-`;
 /** A reference set in which PCR 9 has one value. */
 const references = (version: number, pcr9: string) => `${head}kind: ReferenceSet
 metadata: { name: pi, version: ${version} }

@@ -7,15 +7,8 @@ import { parseConfig } from '../daemon/config/load.ts';
 import { type Gateway, startGateway } from '../daemon/gateway.ts';
 import { silentLog } from '../daemon/log.ts';
 import { RawClient } from './bridge/broker/raw-client.ts';
+import { nobodysKubeconfig as kubeconfig } from './nobodys-cluster.ts';
 
-/** Nobody listens there: the gateway retries for ever, which is none of these tests' business. */
-const kubeconfig = `apiVersion: v1
-kind: Config
-current-context: a
-contexts: [{ name: a, context: { cluster: a, user: a } }]
-clusters: [{ name: a, cluster: { server: 'https://127.0.0.1:1' } }]
-users: [{ name: a, user: { token: x } }]
-`;
 const surface = `apiVersion: surfaced.dev/v1alpha1
 kind: ControlSurface
 metadata: { name: desk }

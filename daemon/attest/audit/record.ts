@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { quotableBanks } from '../evidence/evidence.ts';
+import { base64, quotableBanks } from '../evidence/evidence.ts';
 import type { AuditEvent } from './types.ts';
 
 /** Longest line, bytes, without its newline. What is longer is not written, and not read. */
@@ -22,7 +22,7 @@ const bytes = z.codec(
         context.issues.push({ code: 'custom', message: 'not base64', input: text });
       return decoded;
     },
-    encode: (value) => Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64'),
+    encode: base64,
   },
 );
 const pcrs = z.codec(

@@ -3,7 +3,7 @@
  * every read within its parent. There is no generic recursion, so depth is bounded by what the callers read.
  */
 import { SurfacedError } from '../../errors.ts';
-import { shown } from '../logs/log.ts';
+import { asBuffer, shown } from '../logs/log.ts';
 
 /** Tags of X.690, as the byte that stands in the encoding. */
 export const tag = {
@@ -44,7 +44,7 @@ export class DerReader {
   #at = 0;
 
   constructor(bytes: Uint8Array, field: string) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#bytes = asBuffer(bytes);
     this.#field = field;
   }
 

@@ -1,4 +1,5 @@
 /** Certificates in the NV memory of a TPM: what surrounds the DER there is taken off, within bounds. */
+import { asBuffer } from '../logs/log.ts';
 import { mostCertificateBytes } from './certificate.ts';
 import { certificateError, DerReader, tag } from './der.ts';
 
@@ -36,7 +37,7 @@ export function splitChain(contents: Uint8Array): readonly Buffer[] {
 function viewOf(contents: Uint8Array, field: string, mostBytes: number): Buffer {
   if (contents.length > mostBytes)
     throw certificateError(field, `${contents.length} bytes, at most ${mostBytes}`);
-  return Buffer.from(contents.buffer, contents.byteOffset, contents.length);
+  return asBuffer(contents);
 }
 
 function withoutHeader(bytes: Buffer, field: string): Buffer {

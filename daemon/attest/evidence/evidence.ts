@@ -3,7 +3,7 @@
  * gateway's disk and for `surfaced policy test`.
  */
 import { z } from 'zod';
-import type { LogPosition } from '../logs/log.ts';
+import { asBuffer, type LogPosition } from '../logs/log.ts';
 
 /** Logs that can be sent, in the order in which the signed digest covers them. */
 export const logNames = ['firmware', 'ima', 'measured', 'systemd'] as const;
@@ -137,8 +137,7 @@ export const evidenceSchema = z.strictObject({
 });
 
 /** What {@link bytes} reads. */
-export const base64 = (value: Uint8Array): string =>
-  Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
+export const base64 = (value: Uint8Array): string => asBuffer(value).toString('base64');
 
 /** What {@link keyClaimsSchema} reads. */
 export const keyClaimsJson = (claims: KeyClaims): z.input<typeof keyClaimsSchema> => ({

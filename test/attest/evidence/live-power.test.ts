@@ -1,9 +1,7 @@
 /** Power cuts, resets, lockout, and a TPM that is gone in the middle of a proof. */
 import { randomBytes } from 'node:crypto';
 import {
-  akEccP256,
   algorithm,
-  type EccPublic,
   handle,
   makePrimary,
   permanent,
@@ -11,15 +9,14 @@ import {
   statusOf,
   type Tpm,
 } from '../../../daemon/attest/tpm2/index.ts';
+import { guardedAk } from '../lock-out.ts';
 import { leftIn } from '../tpm2/live/live.ts';
 import { checkProof, code, live, proveOnce, roundFor, signal } from './live-bench.ts';
 
 /** Uses a key that is protected against guessing, so that the TPM counts the next power cut as a guess. */
 async function useGuardedKey(tpm: Tpm): Promise<void> {
-  const attributes = new Set([...akEccP256.attributes].filter((attribute) => attribute !== 'noDA'));
-  const template: EccPublic = { ...akEccP256, attributes };
   await tpm.scope(async (scope) => {
-    const key = await makePrimary(scope, { hierarchy: permanent(handle.endorsement), template });
+    const key = await makePrimary(scope, { hierarchy: permanent(handle.endorsement), template: guardedAk });
     const pcrs = [{ hash: algorithm.sha256, pcrs: [0] }];
     await quotePcrs(scope, { key, qualifyingData: randomBytes(32), pcrs });
   });

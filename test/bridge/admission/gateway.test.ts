@@ -7,16 +7,9 @@ import { systemClock } from '../../../daemon/clock.ts';
 import { loadConfig } from '../../../daemon/config/load.ts';
 import { startGateway } from '../../../daemon/gateway.ts';
 import { silentLog } from '../../../daemon/log.ts';
+import { nobodysKubeconfig as kubeconfig } from '../../nobodys-cluster.ts';
 import { clientKubelet, csr, nodePem, review } from './reviews.ts';
 
-/** Nobody listens there: the gateway retries for ever, which is none of these tests' business. */
-const kubeconfig = `apiVersion: v1
-kind: Config
-current-context: a
-contexts: [{ name: a, context: { cluster: a, user: a } }]
-clusters: [{ name: a, cluster: { server: 'https://127.0.0.1:1' } }]
-users: [{ name: a, user: { token: x } }]
-`;
 const desk = `apiVersion: surfaced.dev/v1alpha1
 kind: ControlSurface
 metadata: { name: desk }
