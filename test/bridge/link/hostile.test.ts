@@ -1,7 +1,8 @@
 import type { Packet } from 'mqtt-packet';
 import t, { type Test } from 'tap';
-import type { Credentials } from '../../../daemon/attest/types.ts';
-import { createLink } from '../../../daemon/bridge/link/link.ts';
+import type { CredentialSource, Credentials } from '../../../daemon/attest/types.ts';
+import { createLink, type Link } from '../../../daemon/bridge/link/link.ts';
+import type { LinkTiming } from '../../../daemon/bridge/link/timing.ts';
 import { encode } from '../../../daemon/bridge/wire/messages.ts';
 import { systemClock } from '../../../daemon/clock.ts';
 import { SurfacedError } from '../../../daemon/errors.ts';
@@ -26,6 +27,23 @@ const beat = (peer: Peer): void =>
   });
 
 const credentials = (port: number): Promise<Credentials> => credentialsFor(authority, 'desk', port);
+
+/** A link whose credentials come from `current`, and are never renewed. */
+const linkWith = (current: CredentialSource['current'], timing: Partial<LinkTiming>): Link =>
+  createLink({
+    credentials: {
+      current,
+      onRenewed: () => () => {},
+      onPairing: () => () => {},
+      renew: () => {},
+      stop: () => {},
+    },
+    birth: { model: 'test', firmware: '1', controls: [] },
+    clock: systemClock,
+    log: silentLog,
+    random: Math.random,
+    timing,
+  });
 
 /** Good manners and a beat, except where `spoil` says that it has answered itself. */
 const broker = (t: Test, spoil: (packet: Packet, peer: Peer) => boolean) =>
@@ -181,19 +199,7 @@ t.test('what a picture can say of an error; a refusal asks for new credentials',
     [new Error('what is this'), 'network'],
   ];
   for (const [error, fault] of errors) {
-    const link = createLink({
-      credentials: {
-        current: () => Promise.reject(error),
-        onRenewed: () => () => {},
-        onPairing: () => () => {},
-        renew: () => {},
-        stop: () => {},
-      },
-      birth: { model: 'test', firmware: '1', controls: [] },
-      clock: systemClock,
-      log: silentLog,
-      random: Math.random,
-    });
+    const link = linkWith(() => Promise.reject(error), {});
     t.teardown(() => link.stop());
     const told = new Promise((resolve) => {
       link.onInput((input) => {
@@ -210,24 +216,14 @@ t.test('credentials that fail, or cannot be read, are shown and asked for again'
   const good = await credentials(port);
   let asked = 0;
   const details: string[] = [];
-  const link = createLink({
-    credentials: {
-      current: async () => {
-        asked += 1;
-        if (asked === 1) throw new SurfacedError('E_LINK_REFUSED', 'waiting for approval');
-        return asked === 2 ? { ...good, privateKeyPem: 'nonsense' } : good;
-      },
-      onRenewed: () => () => {},
-      onPairing: () => () => {},
-      renew: () => {},
-      stop: () => {},
+  const link = linkWith(
+    async () => {
+      asked += 1;
+      if (asked === 1) throw new SurfacedError('E_LINK_REFUSED', 'waiting for approval');
+      return asked === 2 ? { ...good, privateKeyPem: 'nonsense' } : good;
     },
-    birth: { model: 'test', firmware: '1', controls: [] },
-    clock: systemClock,
-    log: silentLog,
-    random: Math.random,
-    timing: { backOffMinMs: 10, tickMs: 10 },
-  });
+    { backOffMinMs: 10, tickMs: 10 },
+  );
   t.teardown(() => link.stop());
   const online = new Promise<void>((resolve) => {
     link.onInput((input) => {
@@ -249,22 +245,13 @@ t.test('stop ends an attempt that hangs, and the signal does the same', async (t
   await hanging.link.stop();
 
   const ending = new AbortController();
-  const never = createLink({
-    credentials: {
-      current: (signal) =>
-        new Promise((_, reject) => {
-          signal.addEventListener('abort', () => reject(new Error('stopped')));
-        }),
-      onRenewed: () => () => {},
-      onPairing: () => () => {},
-      renew: () => {},
-      stop: () => {},
-    },
-    birth: { model: 'test', firmware: '1', controls: [] },
-    clock: systemClock,
-    log: silentLog,
-    random: Math.random,
-  });
+  const never = linkWith(
+    (signal) =>
+      new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(new Error('stopped')));
+      }),
+    {},
+  );
   never.start(ending.signal);
   ending.abort();
   await never.stop();
