@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
@@ -115,9 +116,15 @@ t.test('what cannot be measured is named', async (t) => {
   await fails('pipe', /pipe: neither file nor folder/);
   await fails('', /pipe: neither file nor folder/);
   await t.rejects(contentOf('/dev/null', never), { message: '/dev/null: neither file nor folder' });
-  const socket = createServer().listen(path.join(folder, 'bad', 'socket'));
+  // The name of a socket has 107 bytes at most, and is cut without a word: not below the project's own folder.
+  const short = mkdtempSync(path.join(tmpdir(), 'socket-'));
+  t.teardown(() => rmSync(short, { recursive: true }));
+  const socket = createServer().listen(path.join(short, 's'));
   await new Promise((resolve) => socket.once('listening', resolve));
-  await fails('bad/socket', /socket: cannot be read \(ENXIO\)/);
+  await t.rejects(contentOf(path.join(short, 's'), never), {
+    code: 'E_MEASURE',
+    message: /s: cannot be read \(ENXIO\)/,
+  });
   socket.close();
   const sparse = path.join(folder, 'sparse');
   writeFileSync(sparse, '');
