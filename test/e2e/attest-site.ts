@@ -63,6 +63,8 @@ export interface Failure {
 /** How a site is to be. */
 export interface SiteOptions {
   readonly certificateTtlSeconds: number;
+  /** Names that surfaces reach the gateway by; null: this machine's own. */
+  readonly hosts: readonly string[] | null;
   /** `policy` of the Gateway file; its folder of reference sets is `references`. */
   readonly policy: object;
   /** Bindings of each surface that is in the registry before it is approved, by its name. */
@@ -108,12 +110,16 @@ export class AttestSite {
         cluster.control.create(object);
     }
     const site = new AttestSite(test, folder, cluster);
-    const { certificateTtlSeconds, policy } = options;
+    const { certificateTtlSeconds, policy, hosts } = options;
     const gateway = {
       apiVersion,
       kind: 'Gateway',
       stateDir: 'state',
-      enrol: { listen: `127.0.0.1:${await freePort()}`, certificateTtlSeconds },
+      enrol: {
+        listen: `127.0.0.1:${await freePort()}`,
+        certificateTtlSeconds,
+        ...(hosts === null ? {} : { hosts }),
+      },
       broker: { listen: `127.0.0.1:${await freePort()}` },
       registry: { folder: 'surfaces' },
       policy: { references: 'references', ...policy },

@@ -71,6 +71,7 @@ async function steal(t: Test, site: AttestSite, desk: Machine): Promise<void> {
 t.test('a surface from power-on to revocation', { skip: withoutSwtpm || noSocat || noKubectl }, async (t) => {
   const site = await AttestSite.make(t, {
     certificateTtlSeconds: 60,
+    hosts: null,
     policy: {},
     surfaces: { desk: bindings },
   });
