@@ -340,6 +340,19 @@ export const errorTable = {
     title: "The demo panel's page is not built",
     remedy: 'Run `npm run build`.',
   },
+  // image
+  E_IMAGE_HOST: {
+    class: 'usage',
+    title: 'This machine cannot build the image',
+    remedy:
+      'Build it as root on Debian or Ubuntu on x86-64, on the machine itself or in a virtual machine, with the programs that the message names.',
+  },
+  E_IMAGE_STEP: {
+    class: 'fatal',
+    title: 'A step in building the image failed',
+    remedy:
+      'Read what the command said; a download that failed or a disk that is full is the usual cause, and a second run goes on with what is kept.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorTable;

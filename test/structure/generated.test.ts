@@ -41,7 +41,7 @@ t.test('the samples in docs/config.md are good configs', async (t) => {
 
 t.test('every error code is documented and raised somewhere', async (t) => {
   const documented = textOf('docs/errors.md');
-  const sources = sourceFiles('daemon', 'hil').filter((file) => file !== 'daemon/errors.ts');
+  const sources = sourceFiles('daemon', 'hil', 'image').filter((file) => file !== 'daemon/errors.ts');
   const code = sources.map(textOf).join('\n');
   for (const [name, entry] of Object.entries(errorTable)) {
     t.ok(documented.includes(`### ${name}\n`), `${name} is in docs/errors.md`);
