@@ -29,6 +29,8 @@ const intros: Readonly<Record<Kind, string>> = {
     "One surface in the gateway's registry folder: what each of its controls is bound to. A file may hold several, separated by `---`.",
   ReferenceSet:
     'Reference values that the measurements of surfaces must match; see docs/policy.md. A gateway uses a file only with a good signature beside it.',
+  Rollout:
+    "Which version a fleet of surfaces is to have, in the gateway's folder of updates; see docs/rollout.md.",
 };
 
 /** The whole of docs/config.md. */

@@ -71,4 +71,10 @@ export const samples: Samples = {
       files: [{ path: '/usr/lib/surfaced/daemon/main.js', sha256: ['6f'.repeat(32)] }],
     },
   },
+  Rollout: {
+    apiVersion,
+    kind: 'Rollout',
+    metadata: { name: 'spring' },
+    spec: { version: '1.2.0', surfaces: ['desk', 'shelf'], atOnce: 1, stopAfterFailures: 1 },
+  },
 };

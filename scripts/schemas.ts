@@ -19,6 +19,7 @@ const files: Readonly<Record<keyof typeof kinds, string>> = {
   Gateway: 'gateway',
   ControlSurface: 'control-surface',
   ReferenceSet: 'reference-set',
+  Rollout: 'rollout',
 };
 
 // Draft 7 is what the YAML language server knows best. `input`: fields with a default may be left out.
@@ -121,6 +122,7 @@ export function generate(): Map<string, string> {
     Gateway: schemaOf('Gateway'),
     ControlSurface: schemaOf('ControlSurface'),
     ReferenceSet: schemaOf('ReferenceSet'),
+    Rollout: schemaOf('Rollout'),
   };
   const generated = new Map<string, string>();
   for (const [kind, schema] of Object.entries(schemas)) {

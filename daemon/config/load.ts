@@ -26,6 +26,7 @@ import {
   type GatewayConfig,
   kinds,
   type ReferenceSet,
+  type Rollout,
 } from './schema.ts';
 
 export interface ConfigKinds {
@@ -33,6 +34,7 @@ export interface ConfigKinds {
   Gateway: GatewayConfig;
   Device: DeviceConfig;
   ReferenceSet: ReferenceSet;
+  Rollout: Rollout;
 }
 export type Kind = keyof ConfigKinds;
 
@@ -56,6 +58,8 @@ const pathFields: Readonly<Record<Kind, readonly (readonly string[])[]>> = {
     ['policy', 'signers'],
     ['admission', 'clientCa'],
     ['admission', 'images'],
+    ['updates', 'folder'],
+    ['updates', 'trustedSigners'],
   ],
   Device: [
     ['identity', 'tokenFile'],
@@ -63,6 +67,7 @@ const pathFields: Readonly<Record<Kind, readonly (readonly string[])[]>> = {
     ['panel', 'calibration'],
   ],
   ReferenceSet: [],
+  Rollout: [],
 };
 
 /** A path in a config, from the folder of that config. */

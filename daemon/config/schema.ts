@@ -7,8 +7,9 @@ import { apiVersion, head, kubeName, listen, name, sha256Hex, tpmSchema, unixPat
 import { admissionSchema, auditSchema, policySchema } from './gateway-trust.ts';
 import { controlName, panelSchema } from './panel.ts';
 import { type ReferenceSet, referenceSetSchema } from './reference-set.ts';
+import { type Rollout, rolloutSchema, updatesSchema } from './rollout.ts';
 
-export { apiVersion, type ReferenceSet, referenceSetSchema };
+export { apiVersion, type ReferenceSet, type Rollout, referenceSetSchema };
 
 const logLevel = z
   .enum(['error', 'warn', 'info', 'debug'])
@@ -155,6 +156,7 @@ export const gatewaySchema = z.strictObject({
   policy: policySchema,
   audit: auditSchema,
   admission: admissionSchema,
+  updates: updatesSchema,
   cluster: z
     .strictObject({
       kubeconfig: z
@@ -266,4 +268,5 @@ export const kinds = {
   Gateway: gatewaySchema,
   Device: deviceSchema,
   ReferenceSet: referenceSetSchema,
+  Rollout: rolloutSchema,
 } as const;
