@@ -324,6 +324,23 @@ export const errorTable = {
     remedy:
       'Name a kubeconfig and one of its contexts: under `cluster` in the Gateway file, or with `--kubeconfig` and `--context` of the demo.',
   },
+  // update
+  E_UPDATE_BUNDLE: {
+    class: 'refused',
+    title: 'A file is no bundle of an update, or a broken one',
+    remedy: 'Fetch or build the bundle again; `rauc info` tells more about one that is whole.',
+  },
+  E_UPDATE_SIGNER: {
+    class: 'refused',
+    title: 'A bundle is not signed by anybody who is trusted',
+    remedy:
+      'Use a bundle of the release that this image is from, or build the image with the CA of your own key; see docs/update.md.',
+  },
+  E_UPDATE_DATA: {
+    class: 'refused',
+    title: 'The data of a bundle was damaged or changed',
+    remedy: 'Fetch the bundle again; what runs was not touched.',
+  },
   // roles, web, demo, sim
   E_LISTEN: {
     class: 'usage',
