@@ -277,6 +277,25 @@ export const errorTable = {
     remedy:
       'It opens only in the TPM that sealed it and while the measurements are those of its policy; approve the new ones with `surfaced secret approve`, or seal it again.',
   },
+  // first boot
+  E_PRESEED: {
+    class: 'usage',
+    title: 'What Raspberry Pi Imager wrote for the first start cannot be read',
+    remedy:
+      'Correct the line that the message names in rpi-preseed.toml, or let Raspberry Pi Imager write it again; docs/first-boot.md says what may be in it.',
+  },
+  E_FIRST_BOOT: {
+    class: 'retry',
+    title: 'The boot partition or the data partition cannot be written',
+    remedy:
+      'Look whether the card is full, write-protected or worn out (`dmesg`); what was not taken over is tried again at the next start.',
+  },
+  E_NOT_IMAGE: {
+    class: 'usage',
+    title: 'This machine does not run the SD-card image of surfaced',
+    remedy:
+      'There is no data partition to reset: stop surfaced, and remove the state folder and the Device file by hand.',
+  },
   E_ADMISSION: {
     class: 'usage',
     title: 'The admission endpoint cannot be used',

@@ -45,7 +45,8 @@ const schema = z
     id: bytes(16, 16),
     /** Name of the storage root key that it is sealed under. */
     parent: z.string().regex(/^000b[0-9a-f]{64}$/, 'the Name of a key'),
-    pcrs: z.array(z.int().min(0).max(15)).min(1).max(16),
+    /** None: it opens in this TPM whatever was measured. */
+    pcrs: z.array(z.int().min(0).max(15)).max(16),
     /** SubjectPublicKeyInfo in PEM of who may approve other values. */
     updateKey: z.string().max(1000).nullable(),
     sealed: z.strictObject(state),

@@ -45,7 +45,7 @@ t.test('what is refused, and how', async (t) => {
     [{ parent: 'c'.repeat(68) }, /parent: the Name of a key/],
     [{ pcrs: [14, 8] }, /pcrs: not ascending/],
     [{ pcrs: [8, 8] }, /pcrs: not ascending/],
-    [{ pcrs: [] }, /pcrs: /],
+    [{ pcrs: [] }, /sealed: values of other PCRs/],
     [{ pcrs: [8, 16] }, /pcrs\.1: /],
     [{ pcrs: [8] }, /sealed: values of other PCRs/],
     [{ sealed: { ...good.sealed, values: { ...values, 16: values[8] } } }, /sealed\.values\.16: /],

@@ -135,6 +135,22 @@ live('without an update key', async (t, { tpm }) => {
   await refused(t, open(tpm, file), /PCR 14, now/);
 });
 
+live('without PCRs it opens whatever is measured, and in this TPM only', async (t, { tpm }) => {
+  const name = path.join(t.testdir({}), 'wifi.sealed');
+  await writeSealed(name, await seal(tpm, { ...all, pcrs: [], updateKey: null }, never), true);
+  await extend(tpm, 14);
+  const file = await readSealed(name);
+  t.same(await open(tpm, file), password);
+  const other = await SoftwareTpm.begin({ listensOn: 'unix', state: null });
+  const stranger = new Tpm({ transport: swtpm(other.address) });
+  try {
+    await refused(t, open(stranger, file), /another TPM has sealed it/);
+  } finally {
+    await stranger.close();
+    await other.end();
+  }
+});
+
 live('which PCRs differ is told, from the values that are nearest', async (t, { tpm }) => {
   const file = await seal(tpm, { ...all, pcrs: [8, 11, 14] }, never);
   await extend(tpm, 11);
