@@ -4,7 +4,10 @@
  */
 import { once } from 'node:events';
 import type { CredentialSource } from './attest/types.ts';
+import { systemTimers as timers } from './bridge/gateway/timers.ts';
 import { createLink, type Link } from './bridge/link/link.ts';
+import { Rest } from './bridge/link/rest.ts';
+import { type UpdateMachine, Updater } from './bridge/link/updater.ts';
 import type { Clock } from './clock.ts';
 import { type HealthReport, healthOf } from './health.ts';
 import { FramePace } from './hw/frame-pace.ts';
@@ -19,6 +22,8 @@ export interface DeviceParts {
   readonly surface: SurfaceOptions;
   /** Version that the birth message tells. */
   readonly firmware: string;
+  /** What carries updates out; null: the gateway is told nothing of updates. */
+  readonly updates: UpdateMachine | null;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
@@ -29,6 +34,8 @@ export interface DeviceParts {
 /** A running device. */
 export interface Device {
   health(): HealthReport;
+  /** Resolves once a frame has been drawn that was asked for now: the whole loop has gone round. */
+  pulse(): Promise<void>;
   /** Leaves the panel dark and tells the gateway; may be called twice. */
   stop(): Promise<void>;
 }
@@ -53,12 +60,27 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
     random: parts.random,
   });
 
+  const rest = new Rest();
+  const updater =
+    parts.updates &&
+    new Updater({
+      machine: parts.updates,
+      version: parts.firmware,
+      now: () => clock.monotonic(),
+      timers,
+      log: log.child({ part: 'update' }),
+      isAtRest: () => rest.isQuiet(clock.monotonic()) && link.status().commandsUnderWay === 0,
+      report: (report) => link.report(report),
+    });
   let wake: NodeJS.Timeout | null = null;
   let pairingCode: string | null = null;
   let endPairing = (): void => {};
+  /** Who waits for the next frame. */
+  const watchers: (() => void)[] = [];
   const frames = new FramePace({
     draw: (at) => {
       panel.show(surface.frame(at));
+      for (const resolve of watchers.splice(0)) resolve();
       return surface.nextFrameAt();
     },
     timers: { ...systemTimers, monotonic: () => clock.monotonic() },
@@ -74,6 +96,7 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
   const advance = (input: SurfaceInput | null): void => {
     if (ending.signal.aborted) return;
     const at = clock.monotonic();
+    if (input !== null) rest.take(input, at);
     const intents = input === null ? surface.tick(at) : surface.apply(input, at);
     for (const intent of intents) link.send(intent);
     scheduleWake();
@@ -86,6 +109,7 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
     if (wake !== null) clearTimeout(wake);
     frames.stop();
     endPairing();
+    updater?.stop();
     parts.credentials.stop();
     await Promise.allSettled([link.stop(), panel.stop()]);
     log.info('device stopped');
@@ -107,6 +131,8 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
         pairingCode = code;
         advance({ type: 'pairing', code });
       });
+      link.onUpdate((wanted) => void updater?.want(wanted));
+      updater?.start();
       link.start(ending.signal);
       log.info({ model: panel.spec.model }, 'device started');
     }
@@ -122,6 +148,11 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
           pairingCode === null || link.state !== 'offline'
             ? link.health()
             : { ok: false, detail: `waits to be let in with the code ${pairingCode}` },
+      }),
+    pulse: () =>
+      new Promise((resolve) => {
+        watchers.push(resolve);
+        advance(null);
       }),
     stop,
   };

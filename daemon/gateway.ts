@@ -41,6 +41,8 @@ export interface Gateway {
   /** Where its ControlSurface files are; `approveIn` of commands/approve.ts writes there. */
   readonly registryFolder: string;
   health(): HealthReport;
+  /** Resolves with the next heartbeat of the relay. */
+  pulse(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -209,6 +211,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       trust: attesting,
       registryFolder: config.registry.folder,
       health,
+      pulse: () => relay.pulse(),
       stop: async () => {
         await closeAll();
         log.info('gateway stopped');

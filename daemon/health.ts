@@ -1,6 +1,5 @@
 /** What is up and what is not, for `/healthz` of every role. */
 import type { AddressInfo } from 'node:net';
-import fastify from 'fastify';
 import { SurfacedError } from './errors.ts';
 
 /** One part of a role; `detail` is one sentence for people. */
@@ -35,6 +34,8 @@ export async function startHealthServer(
   report: () => HealthReport,
 ): Promise<{ port: number; close(): Promise<void> }> {
   const { host, port } = splitListen(listen);
+  // Not before it is needed: a surface without this endpoint does without the package, and its memory.
+  const { default: fastify } = await import('fastify');
   const server = fastify({ logger: false, forceCloseConnections: true, bodyLimit: 1024 });
   server.get('/healthz', async (_request, reply) => {
     const health = report();

@@ -85,7 +85,7 @@ export async function runDevice(
   firmware: string,
   logFor: (level: LogLevel) => Promise<Log>,
   signal: AbortSignal,
-): Promise<{ stop(): Promise<void> }> {
+): Promise<Device> {
   const config = await loadDevice(file);
   const { gateway, identity } = config;
   if (!gateway || !identity) {
@@ -114,13 +114,17 @@ export async function runDevice(
       credentials: identified.credentials,
       surface,
       firmware,
+      updates: null,
       clock: systemClock,
       random: Math.random,
       log,
       signal,
     });
     const health = await startHealth(config, device);
+    const { pulse, health: report } = device;
     return {
+      health: report,
+      pulse,
       stop: async () => {
         await Promise.allSettled([stop(), health?.close()]);
       },

@@ -1,12 +1,13 @@
 /** Running a role until a signal, and turning errors into exit codes: 0 done, 1 failed, 2 usage or config. */
 import { CommanderError } from 'commander';
 import { SurfacedError } from '../errors.ts';
+import type { NotifyingRole } from '../notify.ts';
 
 /** A role must have ended this long after the first signal, milliseconds. */
 const stopLimitMs = 4900;
 
-/** What runs until it is stopped. */
-export interface Running {
+/** What runs until it is stopped; one that says how it is can be a service of systemd (Type=notify). */
+export interface Running extends Partial<NotifyingRole> {
   stop(): Promise<void>;
 }
 
@@ -18,10 +19,12 @@ export interface Running {
  */
 export async function runRole(start: (signal: AbortSignal) => Promise<Running>): Promise<void> {
   const calling = new AbortController();
+  let endNotices = (): void => {};
   const end = (exitCode: number): void => {
     if (calling.signal.aborted) process.exit(1);
     setTimeout(() => process.exit(1), stopLimitMs).unref();
     calling.abort();
+    endNotices();
     starting.then((role) => role?.stop()).then(() => process.exit(exitCode), fail);
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0));
@@ -34,7 +37,21 @@ export async function runRole(start: (signal: AbortSignal) => Promise<Running>):
     if (error !== calling.signal.reason) throw error;
     return null;
   });
-  await starting;
+  endNotices = await tellServiceManager(await starting, calling.signal);
+}
+
+/** Tells systemd of a role that has started, if it wants to know. @returns to be called when the role is asked to end */
+async function tellServiceManager(role: Running | null, signal: AbortSignal): Promise<() => void> {
+  const { health, pulse } = role ?? {};
+  if (health === undefined || pulse === undefined || process.env.NOTIFY_SOCKET === undefined) return () => {};
+  const { keepTold, loadKoffi, openServiceManager } = await import('../notify.ts');
+  const manager = await openServiceManager({
+    env: process.env,
+    processId: process.pid,
+    loadKoffi,
+    complain: (problem) => process.stderr.write(`surfaced: ${problem}\n`),
+  });
+  return manager === null || signal.aborted ? () => {} : keepTold({ health, pulse }, manager);
 }
 
 /** Rejects with the signal's reason once it fires: for a start that hangs and has nothing that must be stopped. */

@@ -24,6 +24,8 @@ export class Beat {
   #cancel: (() => void) | null = null;
   #isWelcoming = false;
   #isClosed = false;
+  /** Who waits for the next beat. */
+  readonly #watchers: (() => void)[] = [];
 
   constructor(tools: BeatTools) {
     this.#tools = tools;
@@ -40,6 +42,11 @@ export class Beat {
     this.#cancel = this.#tools.timers.after(welcomeMs, () => this.#beat());
   }
 
+  /** Resolves with the next beat. */
+  next(): Promise<void> {
+    return new Promise((resolve) => this.#watchers.push(resolve));
+  }
+
   /** Says that the gateway is away, as its will would. */
   close(): void {
     if (this.#isClosed) return;
@@ -54,6 +61,7 @@ export class Beat {
     this.#cancel?.();
     this.#cancel = this.#tools.timers.after(beatIntervalMs, () => this.#beat());
     this.#send('online');
+    for (const resolve of this.#watchers.splice(0)) resolve();
   }
 
   #send(state: GatewayStatusMessage['state']): void {

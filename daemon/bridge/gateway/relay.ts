@@ -58,6 +58,8 @@ export interface RelayStatus {
 
 export interface Relay {
   status(): RelayStatus;
+  /** Resolves with the next heartbeat that it has given to the broker: every few seconds, whatever the network does. */
+  pulse(): Promise<void>;
   /** Ends all commands, says goodbye and stops; bus, cluster and registry stay the caller's. */
   close(): Promise<void>;
 }
@@ -224,5 +226,5 @@ export function startRelay(options: RelayOptions): Relay {
     cancel();
   };
 
-  return { status, close };
+  return { status, pulse: () => beat.next(), close };
 }
