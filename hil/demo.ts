@@ -238,6 +238,7 @@ export async function startDemo(options: DemoOptions, signal: AbortSignal): Prom
       credentials,
       surface: behaviour,
       firmware: options.version,
+      updates: null,
       clock: systemClock,
       random: Math.random,
       log,

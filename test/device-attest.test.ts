@@ -126,6 +126,7 @@ t.test('a device from a TPM that is off to one that is trusted', { skip: without
     credentials,
     surface: { settleMs: 150, longestMoveMs: 500, isLockedAtStart: false, lockAfterIdleMs: 0 },
     firmware: '1.2.3',
+    updates: null,
     clock: systemClock,
     random: Math.random,
     log: silentLog,

@@ -35,6 +35,7 @@ serve({
       credentials: source,
       surface: { settleMs: 150, longestMoveMs: 500, isLockedAtStart: false, lockAfterIdleMs: 0 },
       firmware: 'bench',
+      updates: null,
       clock: systemClock,
       random: Math.random,
       log: silentLog,

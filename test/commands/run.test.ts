@@ -38,7 +38,7 @@ const starts = (lit: string): Promise<Ended> =>
     };
     const surface = { settleMs: 150, longestMoveMs: 500, isLockedAtStart: false, lockAfterIdleMs: 0 };
     await runRole((signal) => startDevice({
-      panel, credentials, surface, firmware: '', clock: systemClock, random: () => 0, log: silentLog, signal,
+      panel, credentials, surface, firmware: '', updates: null, clock: systemClock, random: () => 0, log: silentLog, signal,
     }));`);
 
 async function runsScript(script: string): Promise<Ended> {

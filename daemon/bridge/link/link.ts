@@ -15,6 +15,7 @@ import {
   decode,
   gatewayStatusMessage,
   slotMessage,
+  type UpdateReport,
 } from '../wire/messages.ts';
 import { parseTopic, type UpLeaf, upTopic } from '../wire/topics.ts';
 import { Commands, localEnd } from './commands.ts';
@@ -22,6 +23,7 @@ import { GatewayWatch } from './gateway-watch.ts';
 import { Inbox } from './inbox.ts';
 import { encodeBirth, encodeCommand, encodeStatus, encodeTele } from './outgoing.ts';
 import { defaultTiming, type LinkTiming } from './timing.ts';
+import type { WantedUpdate } from './updater.ts';
 import { type Line, Uplink } from './uplink.ts';
 
 export interface LinkOptions {
@@ -61,6 +63,10 @@ export interface Link {
   onInput(listener: (input: SurfaceInput) => void): void;
   /** Sends now, or answers `expired`; every intent gets exactly one end. */
   send(intent: Intent): void;
+  /** One listener, for what the gateway wants this surface to run. */
+  onUpdate(listener: (wanted: WantedUpdate) => void): void;
+  /** How this surface stands to updates: told now if there is a connection, and after each birth. */
+  report(update: UpdateReport): void;
   readonly state: LinkState;
   status(): LinkStatus;
   health(): PartHealth;
@@ -83,6 +89,8 @@ class MqttLink implements Link {
   readonly #counters = { connects: 0, losses: 0, commands: 0, acks: 0, slots: 0, bad: 0, dropped: 0 };
   readonly #badSeen = new Set<string>();
   #listener: (input: SurfaceInput) => void = () => {};
+  #updateListener: (wanted: WantedUpdate) => void = () => {};
+  #update: UpdateReport | null = null;
   /** By the certificate, and by what the gateway says of it. */
   #trust: { isCertified: boolean; level: Level | null; isTokenOnly: boolean } = {
     isCertified: false,
@@ -133,6 +141,16 @@ class MqttLink implements Link {
 
   onInput(listener: (input: SurfaceInput) => void): void {
     this.#listener = listener;
+  }
+
+  onUpdate(listener: (wanted: WantedUpdate) => void): void {
+    this.#updateListener = listener;
+  }
+
+  report(update: UpdateReport): void {
+    this.#update = update;
+    if (this.#uplink.line !== null) this.#sendUpdate(this.#uplink.line);
+    this.#show();
   }
 
   stop(): Promise<void> {
@@ -207,6 +225,13 @@ class MqttLink implements Link {
     const isSynced = this.#watch.time(this.#now()) !== null;
     const payload = encodeBirth(line.session, this.#options.birth, this.#unixMs(), isSynced);
     this.#publish(line, 'birth', payload, { qos: 1, isRetained: true });
+    this.#sendUpdate(line);
+  }
+
+  #sendUpdate(line: Line): void {
+    if (this.#update === null) return;
+    const payload = encodeTele(this.#unixMs(), this.#counters, this.#update);
+    this.#publish(line, 'tele', payload, { qos: 1, isRetained: false });
   }
 
   // ---------------------------------------------------------------- from the gateway
@@ -239,7 +264,7 @@ class MqttLink implements Link {
         });
         break;
       case 'ctl':
-        read(decode(ctlMessage, payload), (message) => this.#control(message));
+        read(decode(ctlMessage, payload), (message) => this.#control(message, credentials));
         break;
       case 'ack':
         read(decode(ackMessage, payload), (message) => {
@@ -262,7 +287,7 @@ class MqttLink implements Link {
     }
   }
 
-  #control(message: CtlMessage): void {
+  #control(message: CtlMessage, { caPem }: Credentials): void {
     switch (message.type) {
       case 'rebirth':
         if (this.#uplink.line !== null) this.#giveBirth(this.#uplink.line);
@@ -271,6 +296,11 @@ class MqttLink implements Link {
         this.#options.log.info({ reason: message.reason }, 'gateway asks for a new certificate');
         this.#options.credentials.renew();
         break;
+      case 'update': {
+        const { version, manifestSha256 } = message;
+        this.#updateListener({ version, manifestSha256, caPem });
+        break;
+      }
       case 'bindings': {
         const all = this.#inbox.bindings(message);
         if (all === null) break;
@@ -314,7 +344,7 @@ class MqttLink implements Link {
     return {
       type: 'link',
       state: isUp ? (problem === null ? 'online' : 'stale') : 'offline',
-      detail: problem ?? '',
+      detail: problem ?? updateWords(this.#update),
       isAttested: isCertified && !isTokenOnly,
       fault: isUp ? null : this.#uplink.fault,
     };
@@ -346,6 +376,15 @@ class MqttLink implements Link {
     }
     if (at - this.#teleAt < this.#timing.teleIntervalMs) return;
     this.#teleAt = at;
-    this.#publish(line, 'tele', encodeTele(this.#unixMs(), this.#counters), { qos: 0, isRetained: false });
+    this.#publish(line, 'tele', encodeTele(this.#unixMs(), this.#counters, null), {
+      qos: 0,
+      isRetained: false,
+    });
   }
+}
+
+/** What a person at the panel should know of an update; empty: nothing. */
+function updateWords(update: UpdateReport | null): string {
+  if (update?.state === 'installing') return `Installing ${update.version}.`;
+  return update?.state === 'restarting' ? `Will restart with ${update.version}.` : '';
 }

@@ -7,6 +7,7 @@ import {
   maxMessageBytes,
   type StatusMessage,
   type TeleMessage,
+  type UpdateReport,
 } from '../wire/messages.ts';
 import { wireVersion } from '../wire/topics.ts';
 
@@ -72,7 +73,17 @@ export function encodeCommand(id: string, intent: Intent, issuedAt: number, ttlM
   return encode(message);
 }
 
-export function encodeTele(at: number, counters: Readonly<Record<string, number>>): Buffer {
-  const message: TeleMessage = { v: wireVersion, at, counters: { ...counters } };
+/** @param update how the surface stands to updates, null: not told here */
+export function encodeTele(
+  at: number,
+  counters: Readonly<Record<string, number>>,
+  update: UpdateReport | null,
+): Buffer {
+  const message: TeleMessage = {
+    v: wireVersion,
+    at,
+    counters: { ...counters },
+    ...(update && { update: { ...update, detail: update.detail.slice(0, 256) } }),
+  };
   return encode(message);
 }

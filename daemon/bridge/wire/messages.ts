@@ -3,6 +3,7 @@
  * `v` first; an unknown version or field is refused with words, never guessed at.
  */
 import { z } from 'zod';
+import { versionPattern } from '../../version.ts';
 import { maxSlots, wireVersion } from './topics.ts';
 
 /** Largest payload that either end accepts, bytes. */
@@ -71,11 +72,29 @@ export const commandMessage = z.strictObject({
   arm: z.array(guard).max(4).optional(),
 });
 
-/** up/tele, QoS 0: counters since start. */
+const version = z.string().regex(versionPattern);
+
+/**
+ * How a surface stands to updates. `unsupported`: not by the gateway, `detail` says why. `idle`: one can be asked for.
+ * `restarting`: installed, and waits until nobody uses it, or restarts. `trial`: runs it, and does not know yet whether it
+ * stays. `failed`: what runs is what ran before.
+ */
+export const updateReport = z.strictObject({
+  state: z.enum(['unsupported', 'idle', 'installing', 'restarting', 'trial', 'failed']),
+  /** Which version this is about; null: none. */
+  version: version.nullable(),
+  detail: text(256),
+});
+
+/**
+ * up/tele: counters since start, QoS 0. With `update` it is sent after every birth and at every change, QoS 1: here and
+ * not in the birth, because gateways that know nothing of updates let go of all of it and would refuse such a birth.
+ */
 export const teleMessage = z.strictObject({
   v,
   at: unixMs,
   counters: z.record(z.string().regex(/^[a-zA-Z0-9_.-]{1,48}$/), z.number()),
+  update: updateReport.optional(),
 });
 
 /** down/ack, QoS 1. */
@@ -153,7 +172,18 @@ export const ctlMessage = z.discriminatedUnion('type', [
     trust: z.enum(['tpm', 'token']),
   }),
   z.strictObject({ v, type: z.literal('renew'), reason: text(256) }),
+  /** Surfaces that know nothing of updates count it as unreadable and go on. The bundle is at {@link bundlePath}. */
+  z.strictObject({
+    v,
+    type: z.literal('update'),
+    version,
+    /** SHA-256 of the manifest in the bundle, hex: exactly this content. */
+    manifestSha256: z.string().regex(/^[0-9a-f]{64}$/),
+  }),
 ]);
+
+/** Where a gateway has the bundle of a version, on the address where surfaces enrol. */
+export const bundlePath = (version: string): string => `/v1/updates/${version}.raucb`;
 
 /** _gw/<gateway>/status, retained, will; repeated every {@link beatIntervalMs} as heartbeat and clock. */
 export const gatewayStatusMessage = z.strictObject({
@@ -171,6 +201,7 @@ export type StatusMessage = z.infer<typeof statusMessage>;
 export type BirthMessage = z.infer<typeof birthMessage>;
 export type CommandMessage = z.infer<typeof commandMessage>;
 export type TeleMessage = z.infer<typeof teleMessage>;
+export type UpdateReport = Readonly<z.infer<typeof updateReport>>;
 export type AckMessage = z.infer<typeof ackMessage>;
 export type SlotMessage = z.infer<typeof slotMessage>;
 export type CtlMessage = z.infer<typeof ctlMessage>;
