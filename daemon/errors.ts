@@ -360,6 +360,12 @@ export const errorTable = {
     title: 'The data of a bundle was damaged or changed',
     remedy: 'Fetch the bundle again; what runs was not touched.',
   },
+  E_UPDATE_REQUEST: {
+    class: 'refused',
+    title: 'What the device daemon and the installer tell each other cannot be read',
+    remedy:
+      'Look at the file and the field that the message names; `surfaced update status` tells how it stands.',
+  },
   // roles, web, demo, sim
   E_LISTEN: {
     class: 'usage',
