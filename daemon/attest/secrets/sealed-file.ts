@@ -99,12 +99,8 @@ export function parseSealed(name: string, text: string): SealedFile {
   throw secretError(name, `${shown(field)}: ${shown(issue?.message ?? 'wrong', 200)}`);
 }
 
-/**
- * Writes it.
- * @param isNew whether a file of this name must not be there yet
- * @throws SurfacedError E_SECRET when it is; E_STATE_DIR
- */
-export async function writeSealed(name: string, file: SealedFile, isNew: boolean): Promise<void> {
+/** The text of a sealed secret, as {@link parseSealed} reads it. */
+export function sealedText(file: SealedFile): string {
   const { id, key, text, approvals } = file;
   const json = {
     ...file,
@@ -113,7 +109,16 @@ export async function writeSealed(name: string, file: SealedFile, isNew: boolean
     key: base64(key),
     text: { iv: base64(text.iv), tag: base64(text.tag), data: base64(text.data) },
   };
-  if (!(await writeStateFile(name, `${JSON.stringify(json, null, 2)}\n`, { isExclusive: isNew })))
+  return `${JSON.stringify(json, null, 2)}\n`;
+}
+
+/**
+ * Writes it.
+ * @param isNew whether a file of this name must not be there yet
+ * @throws SurfacedError E_SECRET when it is; E_STATE_DIR
+ */
+export async function writeSealed(name: string, file: SealedFile, isNew: boolean): Promise<void> {
+  if (!(await writeStateFile(name, sealedText(file), { isExclusive: isNew })))
     throw secretError(name, 'is there already: remove it first, if it is not needed any more');
 }
 
