@@ -18,39 +18,17 @@ const architecture = 'amd64';
 /** Debian packages of the toolbox; what they depend on comes with them. */
 export const toolboxPackages: readonly string[] = [
   // Getting and unpacking packages.
-  ...['apt', 'ca-certificates', 'debian-archive-keyring', 'dpkg', 'mmdebstrap'],
-  // What scripts take for granted.
-  ...[
-    'bash',
-    'busybox',
-    'coreutils',
-    'cpio',
-    'dash',
-    'diffutils',
-    'file',
-    'findutils',
-    'grep',
-    'gzip',
-    'mawk',
-  ],
-  ...['perl-base', 'sed', 'tar', 'util-linux', 'xz-utils', 'zstd', 'binutils'],
+  'apt ca-certificates debian-archive-keyring dpkg mmdebstrap',
+  // What scripts take for granted, and readelf.
+  'base-files libc-bin bash busybox coreutils cpio dash diffutils file findutils grep gzip mawk',
+  'perl-base sed tar util-linux xz-utils zstd binutils',
   // File systems, partitions and verity.
-  ...[
-    'bmap-tools',
-    'cryptsetup-bin',
-    'dosfstools',
-    'e2fsprogs',
-    'fdisk',
-    'libarchive13t64',
-    'mount',
-    'mtools',
-  ],
-  'squashfs-tools',
+  'bmap-tools cryptsetup-bin dosfstools e2fsprogs fdisk libarchive13t64 mount mtools squashfs-tools',
   // Configuring a root file system that does not run.
-  ...['kmod', 'systemd', 'udev'],
+  'kmod systemd udev',
   // Boot and updates.
-  ...['device-tree-compiler', 'libubootenv-tool', 'openssl', 'rauc', 'u-boot-tools'],
-];
+  'device-tree-compiler libubootenv-tool openssl rauc u-boot-tools',
+].flatMap((line) => line.split(' '));
 
 /** Commands of the host that the toolbox is made and entered with -> their Debian packages. */
 export const hostPrograms: Readonly<Record<string, string>> = {
