@@ -366,6 +366,11 @@ export const errorTable = {
     remedy:
       'Look at the file and the field that the message names; `surfaced update status` tells how it stands.',
   },
+  E_ROLLOUT: {
+    class: 'usage',
+    title: 'Updates cannot be offered or rolled out',
+    remedy: 'Correct what the message names; docs/rollout.md tells how updates reach a fleet.',
+  },
   // roles, web, demo, sim
   E_LISTEN: {
     class: 'usage',
