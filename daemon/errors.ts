@@ -371,6 +371,40 @@ export const errorTable = {
     title: 'Updates cannot be offered or rolled out',
     remedy: 'Correct what the message names; docs/rollout.md tells how updates reach a fleet.',
   },
+  E_UPDATE_COMPATIBLE: {
+    class: 'refused',
+    title: 'A bundle is for another kind of device',
+    remedy: 'Use the bundle that belongs to this image.',
+  },
+  E_UPDATE_DOWNGRADE: {
+    class: 'refused',
+    title: 'A bundle is older than what runs',
+    remedy:
+      'Use a newer one; on the surface itself `surfaced update install --allow-downgrade` installs an older one all the same.',
+  },
+  E_UPDATE_PENDING: {
+    class: 'refused',
+    title: 'An update is under way already',
+    remedy:
+      'See `surfaced update status`; restart when an update waits for it, and let one that is on trial prove itself, which takes five minutes at most.',
+  },
+  E_UPDATE_SOURCE: {
+    class: 'retry',
+    title: 'A bundle cannot be fetched',
+    remedy:
+      'Check the address, the network and, with `--tls-ca`, that the file is of the CA of this server; what runs was not touched.',
+  },
+  E_UPDATE_SPACE: {
+    class: 'refused',
+    title: 'A bundle does not fit',
+    remedy: 'Use the bundle that belongs to this image; its slots are of a fixed size.',
+  },
+  E_UPDATE_SYSTEM: {
+    class: 'fatal',
+    title: 'This system cannot be updated by surfaced',
+    remedy:
+      'Updates by slots are those of the SD-card image, as root; elsewhere update the package. `journalctl -u rauc` tells more.',
+  },
   // roles, web, demo, sim
   E_LISTEN: {
     class: 'usage',

@@ -18,6 +18,7 @@ import { addPolicyCommands } from './commands/policy.ts';
 import { calledOff, fail, runOnce, runRole } from './commands/run.ts';
 import { addSecretCommands } from './commands/secret.ts';
 import { addSurfacesCommands } from './commands/surfaces-commands.ts';
+import { addUpdateCommands } from './commands/update.ts';
 import { createLog, type LogLevel } from './log.ts';
 import { version } from './version.ts';
 
@@ -184,6 +185,7 @@ addMeasureCommands(program, commandLine);
 addPolicyCommands(program, commandLine);
 addSecretCommands(program, commandLine);
 addSurfacesCommands(program, commandLine);
+addUpdateCommands(program, commandLine);
 
 try {
   await program.parseAsync();
