@@ -294,7 +294,7 @@ export const errorTable = {
     class: 'usage',
     title: 'This machine does not run the SD-card image of surfaced',
     remedy:
-      'There is no data partition to reset: stop surfaced, and remove the state folder and the Device file by hand.',
+      'Only the image takes files from a boot partition and has a data partition to reset; elsewhere write /etc/surfaced/device.yaml by hand, and to reset stop surfaced and remove that file and the state folder.',
   },
   E_ADMISSION: {
     class: 'usage',

@@ -13,6 +13,8 @@ import {
   wholeNumber,
 } from './commands/cli.ts';
 import { addEnrollCommands } from './commands/enroll-commands.ts';
+import { addFactoryResetCommand } from './commands/factory-reset.ts';
+import { addFirstBootCommands } from './commands/first-boot.ts';
 import { addMeasureCommands } from './commands/measure.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { calledOff, fail, runOnce, runRole } from './commands/run.ts';
@@ -181,6 +183,8 @@ program
 addAdmissionCommands(program, commandLine);
 addAuditCommands(program, commandLine);
 addEnrollCommands(program, commandLine);
+addFactoryResetCommand(program, commandLine);
+addFirstBootCommands(program, commandLine);
 addMeasureCommands(program, commandLine);
 addPolicyCommands(program, commandLine);
 addSecretCommands(program, commandLine);
