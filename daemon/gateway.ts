@@ -17,6 +17,7 @@ import { type CtlMessage, encode } from './bridge/wire/messages.ts';
 import { ctlTopic, wireVersion } from './bridge/wire/topics.ts';
 import type { Clock } from './clock.ts';
 import type { GatewayConfig } from './config/schema.ts';
+import { openUpdates } from './gateway-updates.ts';
 import { type HealthReport, healthOf, splitListen, startHealthServer } from './health.ts';
 import type { Log } from './log.ts';
 
@@ -69,7 +70,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     started.push(() => cluster.close());
     const attestation = await openAttestation({ config, registry, caPin: authority.pin, clock, log });
     started.push(() => attestation.close());
-    const { attesting, audit } = attestation;
+    const { attesting, audit, policies } = attestation;
     /** Asked again and again: a certificate lives through revocation, failed evidence and a stricter policy. */
     const isAllowed = ({ surface, trust, ekSha256 }: Identity): boolean => {
       const known = registry.get(surface);
@@ -119,6 +120,17 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       }
     };
     attesting.onChange(renewWhatIsOfAnotherLevel);
+    const updates = await openUpdates({
+      config,
+      registry,
+      policies,
+      audit,
+      send: (surface, payload) =>
+        broker.publish(ctlTopic(config.site, surface), payload, { qos: 1, isRetained: false }),
+      clock,
+      log: log.child({ part: 'updates' }),
+    });
+    if (updates) started.push(() => updates.close());
     const relay = startRelay({
       bus: broker,
       cluster,
@@ -128,6 +140,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       clock,
       random,
       log: log.child({ part: 'relay' }),
+      fleet: updates?.fleet ?? null,
       record: (entry) => {
         log.info({ command: entry }, 'command ended');
         audit.append({ kind: 'command', command: entry }).catch((error: unknown) => {
@@ -139,6 +152,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     const enrol = await startEnrolServer({
       config,
       brokerPort: broker.port,
+      more: updates?.more ?? null,
       authority,
       tokens,
       registry,
@@ -174,6 +188,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
         broker: { ok: true, detail: `port ${broker.port}` },
         enrol: { ok: true, detail: `port ${enrol.port}` },
         ...(admission && { admission: admission.health() }),
+        ...(updates && { updates: updates.fleet.health() }),
         registry: {
           ok: problems.length === 0,
           detail: problems[0]

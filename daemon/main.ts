@@ -95,7 +95,8 @@ program
   .requiredOption('--config <file>', 'Device file')
   .action(async ({ config }: { config: string }) => {
     const { runDevice } = await import('./commands/device.ts');
-    await runRole((signal) => runDevice(config, version, logFor, signal));
+    const { updateFolder: updates } = await import('./commands/update-machine.ts');
+    await runRole((signal) => runDevice({ file: config, firmware: version, updates, logFor, signal }));
   });
 
 program

@@ -221,7 +221,14 @@ panel: { preset: launchpad-mini-mk3, port: { type: raw-midi, path: ${folder}/non
       };
       look();
     });
-  const run = () => runDevice(file, '1.2.3', async () => log, new AbortController().signal);
+  const run = () =>
+    runDevice({
+      file,
+      firmware: '1.2.3',
+      updates: `${folder}/no-updates`,
+      logFor: async () => log,
+      signal: new AbortController().signal,
+    });
 
   await write(path.join(folder, 'no-tpm'));
   const without = await run();

@@ -199,6 +199,7 @@ t.test('the pulse of a device is a frame that was drawn', async (t) => {
     },
     surface: { settleMs: 150, longestMoveMs: 500, isLockedAtStart: false, lockAfterIdleMs: 0 },
     firmware: '',
+    updates: null,
     clock: systemClock,
     random: () => 0,
     log: silentLog,

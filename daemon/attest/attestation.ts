@@ -12,6 +12,7 @@ import { keySigner, type Signer, tpmSigner } from './audit/signers.ts';
 import type { Audit } from './audit/types.ts';
 import { openTpm } from './open-tpm.ts';
 import { openPolicies } from './policy/store.ts';
+import type { PolicyStore } from './policy/types.ts';
 import { readRoots } from './roots.ts';
 import { openTrust } from './trust/trust.ts';
 import type { Attesting } from './trust/types.ts';
@@ -22,6 +23,7 @@ import { verify } from './verifier/verify.ts';
 export interface Attestation {
   readonly attesting: Attesting;
   readonly audit: Audit;
+  readonly policies: PolicyStore;
   health(): Readonly<Record<'trust' | 'policy' | 'audit', PartHealth>>;
   /** Nothing may be asked of `attesting` after it; `audit` takes what is left until it is closed itself. */
   close(): Promise<void>;
@@ -89,6 +91,7 @@ export async function openAttestation(options: {
     return {
       attesting,
       audit,
+      policies,
       health: () => {
         const problems = [...roots.problems, ...policies.problems()];
         const [first] = problems;

@@ -64,6 +64,8 @@ function said(event: LoggedEvent): string {
       const what = target === null ? 'no target' : `${target.kind} ${target.namespace}/${target.name}`;
       return `${what}, ${saw ?? '?'} to ${want ?? '?'}: ${phase}, ${code}: ${detail}`;
     }
+    case 'update':
+      return `${event.outcome}, ${event.from ?? '?'} to ${event.version} (rollout ${event.rollout})${event.detail === '' ? '' : `: ${event.detail}`}`;
     case 'segment':
       return `file ${event.segment} begins`;
     case 'signer':

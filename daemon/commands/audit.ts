@@ -63,6 +63,7 @@ Examples:
         'certificate',
         'trust',
         'command',
+        'update',
         'segment',
         'signer',
         'recovered',

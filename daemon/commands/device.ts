@@ -15,6 +15,7 @@ import type { Log, LogLevel } from '../log.ts';
 import type { SurfaceOptions } from '../surface/surface.ts';
 import type { PanelSpec } from '../surface/types.ts';
 import { loadDevice } from './load-device.ts';
+import { openUpdateMachine } from './update-machine.ts';
 
 /**
  * The surface's options as a Device file names them, for the panel that they are meant for.
@@ -79,13 +80,21 @@ async function startHealth(
   return health ? startHealthServer(health.listen, () => device.health()) : null;
 }
 
-/** Reads the config and starts; everything wrong with the file is reported at once. The signal calls it off. @throws SurfacedError */
-export async function runDevice(
-  file: string,
-  firmware: string,
-  logFor: (level: LogLevel) => Promise<Log>,
-  signal: AbortSignal,
-): Promise<Device> {
+/**
+ * Reads the config and starts; everything wrong with the file is reported at once.
+ * @param options.firmware version that runs
+ * @param options.updates folder where updates are asked for
+ * @param options.signal calls it off
+ * @throws SurfacedError
+ */
+export async function runDevice(options: {
+  readonly file: string;
+  readonly firmware: string;
+  readonly updates: string;
+  readonly logFor: (level: LogLevel) => Promise<Log>;
+  readonly signal: AbortSignal;
+}): Promise<Device> {
+  const { file, firmware, logFor, signal } = options;
   const config = await loadDevice(file);
   const { gateway, identity } = config;
   if (!gateway || !identity) {
@@ -103,9 +112,15 @@ export async function runDevice(
   });
   const surface = surfaceOptions(config.surface, panel.spec, file);
   const identified = await openCredentials(gateway, identity, firmware, log.child({ part: 'enrol' }));
+  const updates = await openUpdateMachine({
+    folder: options.updates,
+    gatewayUrl: gateway.url,
+    log: log.child({ part: 'update' }),
+  });
   let device: Device | null = null;
   const stop = async (): Promise<void> => {
     await device?.stop();
+    await updates.close();
     await identified.close();
   };
   try {
@@ -114,7 +129,7 @@ export async function runDevice(
       credentials: identified.credentials,
       surface,
       firmware,
-      updates: null,
+      updates,
       clock: systemClock,
       random: Math.random,
       log,

@@ -138,6 +138,15 @@ const event = z.discriminatedUnion('kind', [
     reason: z.string(),
   }),
   z.object({ kind: z.literal('command'), command }),
+  z.object({
+    kind: z.literal('update'),
+    surface: z.string(),
+    rollout: z.string(),
+    version: z.string(),
+    from: z.string().nullable(),
+    outcome: word,
+    detail: z.string(),
+  }),
   // What follows is about the log itself.
   z.object({ kind: z.literal('segment'), v: z.literal(1), segment: count, signer: signerSchema.nullable() }),
   z.object({ kind: z.literal('signer'), signer: signerSchema }),

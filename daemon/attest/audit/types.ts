@@ -1,5 +1,6 @@
 /** What goes into the audit log; `openAudit` of audit-log.ts is the real one. */
 import type { CommandRecord } from '../../bridge/gateway/command.ts';
+import type { UpdateEvent } from '../../bridge/rollout/fleet.ts';
 import type { LogDigests } from '../evidence/binding.ts';
 import type { Evidence, KeyClaims, QuotableBank } from '../evidence/evidence.ts';
 import type { Verdict } from '../verifier/verdict.ts';
@@ -47,7 +48,9 @@ export type AuditEvent =
       readonly to: string;
       readonly reason: string;
     }
-  | { readonly kind: 'command'; readonly command: CommandRecord };
+  | { readonly kind: 'command'; readonly command: CommandRecord }
+  /** A surface was asked to run another version, and what came of that. */
+  | ({ readonly kind: 'update' } & UpdateEvent);
 
 /** An append-only log. */
 export interface Audit {

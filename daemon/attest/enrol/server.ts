@@ -6,7 +6,7 @@
 import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { Clock } from '../../clock.ts';
 import { SurfacedError } from '../../errors.ts';
@@ -49,12 +49,17 @@ interface EnrolServer {
 export interface EnrolServerOptions extends EnrolmentParts {
   /** Where the broker really listens: told to surfaces. */
   readonly brokerPort: number;
+  /** What else is offered on this address: a route that keeps limits of its own, and what adds it. Null: nothing. */
+  readonly more: {
+    readonly route: string;
+    readonly add: (app: FastifyInstance<Server>) => Promise<void>;
+  } | null;
   readonly clock: Clock;
 }
 
 /** Starts the enrolment endpoint. @throws SurfacedError E_LISTEN when the address cannot be had */
 export async function startEnrolServer(options: EnrolServerOptions): Promise<EnrolServer> {
-  const { config, authority, tokens, clock, log } = options;
+  const { config, authority, tokens, more, clock, log } = options;
   const own = await makeServerCertificate({ authority, hosts: config.enrol.hosts, clock, log });
   const secrets = ({ privateKeyPem, certificatePem }: ServerCertificate) => ({
     key: privateKeyPem,
@@ -111,7 +116,7 @@ export async function startEnrolServer(options: EnrolServerOptions): Promise<Enr
   };
 
   app.addHook('onRequest', async (request) => {
-    if (request.url === '/healthz') return;
+    if (request.url === '/healthz' || (more !== null && request.routeOptions.url === more.route)) return;
     // Surfaces behind one address do not take each other's permits once they have a certificate.
     const identity = identityOn(request.raw.socket as TLSSocket);
     if (!limit.take(identity ? `surface ${identity.surface}` : `network ${networkOf(request.ip)}`))
@@ -119,6 +124,7 @@ export async function startEnrolServer(options: EnrolServerOptions): Promise<Enr
   });
 
   app.get('/healthz', async () => ({ ok: true }));
+  await more?.add(app);
 
   app.post(
     '/v1/attest/begin',

@@ -109,6 +109,7 @@ export async function openPolicies(options: {
       const versions = sets.filter((set) => set.name === name);
       return versions.length === 0 ? null : createReferences(name, versions);
     },
+    inForce: (name, now) => sets.filter((set) => set.name === name && isValidAt(set, now)),
     problems: () => problems,
     list: () => sets.map(infoOf),
     onChange: (listener) => {
@@ -123,6 +124,7 @@ export async function openPolicies(options: {
 
 const noPolicies: PolicyStore = {
   references: () => null,
+  inForce: () => [],
   problems: () => [],
   list: () => [],
   onChange: () => undefined,

@@ -5,6 +5,7 @@ import type { EventRecord } from '../logs/event-log.ts';
 import type { ImaEntry } from '../logs/ima-entry.ts';
 import type { MeasureRecord } from '../logs/measure-log.ts';
 import type { MatchedReference } from '../verifier/verdict.ts';
+import type { Reference } from './reference-set.ts';
 
 /** Measurements that a quote has proven: every record here was replayed to the quoted value. Iterated once at most each. */
 export interface Proven {
@@ -49,6 +50,8 @@ export interface References {
 export interface PolicyStore {
   /** Null: there is no set of that name. Then a surface that names it is not trusted. */
   references(name: string): References | null;
+  /** The versions of a policy that count at this time, Unix milliseconds; empty: none does, or there is no such policy. */
+  inForce(name: string, now: number): readonly Reference[];
   /** Files that are not used, each with why: unsigned, signed by somebody else, broken. */
   problems(): readonly { readonly source: string; readonly message: string }[];
   /** Sets as lists show them. */

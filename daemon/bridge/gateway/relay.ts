@@ -8,8 +8,17 @@ import type { BindingConfig, GatewayConfig } from '../../config/schema.ts';
 import type { Log } from '../../log.ts';
 import type { Cluster } from '../kube/types.ts';
 import type { Registry } from '../registry/types.ts';
+import type { Fleet } from '../rollout/fleet.ts';
 import type { BusMessage, GatewayBus } from '../wire/bus.ts';
-import { type AckMessage, birthMessage, decode, encode, statusMessage } from '../wire/messages.ts';
+import {
+  type AckMessage,
+  type BirthMessage,
+  birthMessage,
+  decode,
+  encode,
+  statusMessage,
+  teleMessage,
+} from '../wire/messages.ts';
 import { ackTopic, gatewayStatusTopic, parseTopic } from '../wire/topics.ts';
 import { Beat } from './beat.ts';
 import type { CommandRecord, End } from './command.ts';
@@ -32,6 +41,8 @@ export interface RelayOptions {
   readonly random: () => number;
   /** Left out: the machine's own. */
   readonly timers?: Timers;
+  /** What hears which surfaces are there and how they stand to updates; null: nothing does. */
+  readonly fleet: Pick<Fleet, 'born' | 'went' | 'told'> | null;
   /** Called once for every command, with its end. */
   readonly record: (entry: CommandRecord) => void;
 }
@@ -72,7 +83,7 @@ const goodbyeMs = 1000;
 
 /** Starts the loop; it runs until it is closed. */
 export function startRelay(options: RelayOptions): Relay {
-  const { bus, cluster, registry, config, trustOf, clock, log, random, record } = options;
+  const { bus, cluster, registry, config, trustOf, clock, log, random, fleet, record } = options;
   const timers = options.timers ?? systemTimers;
   const { site } = config;
   const sessions = new Map<string, SurfaceSession>();
@@ -151,6 +162,10 @@ export function startRelay(options: RelayOptions): Relay {
     publish,
     noteOf: ({ binding }: { binding: BindingConfig }) => notes.get(targetKey(binding.target)) ?? null,
     forgetNote: ({ binding }: { binding: BindingConfig }) => void notes.delete(targetKey(binding.target)),
+    onPresence: (surface: string, birth: BirthMessage | null) => {
+      if (birth === null) fleet?.went(surface);
+      else fleet?.born(surface, birth.firmware);
+    },
   };
 
   const take = ({ topic, payload, isRetained }: BusMessage): void => {
@@ -163,7 +178,14 @@ export function startRelay(options: RelayOptions): Relay {
     }
     const session = sessions.get(surface);
     // An empty retained message is one that was taken away.
-    if (!session || leaf === 'tele' || payload.length === 0) return;
+    if (!session || payload.length === 0) return;
+    if (leaf === 'tele') {
+      const tele = decode(teleMessage, payload);
+      // That of a newer surface may hold more, and comes again and again: it is not worth a warning.
+      if (!tele.ok) log.debug({ surface, leaf, problem: tele.problem }, 'message is not readable');
+      else if (tele.message.update) fleet?.told(surface, tele.message.update);
+      return;
+    }
     const read = leaf === 'birth' ? decode(birthMessage, payload) : decode(statusMessage, payload);
     if (!read.ok) log.warn({ surface, leaf, problem: read.problem }, 'message is not readable');
     else if ('controls' in read.message) {

@@ -33,6 +33,8 @@ export interface SessionTools {
   readonly publish: (topic: string, payload: Uint8Array, isRetained: boolean) => void;
   readonly noteOf: (slot: Slot) => BlockedNote | null;
   readonly forgetNote: (slot: Slot) => void;
+  /** It has said what it is, also when it says so again; null: it has gone. */
+  readonly onPresence: (surface: string, birth: BirthMessage | null) => void;
 }
 
 export class SurfaceSession {
@@ -122,11 +124,13 @@ export class SurfaceSession {
         this.#cancelRebirth?.();
         this.#cancelRebirth = null;
         this.#tools.log.info({ surface: this.name, model: this.model }, 'surface is online');
+        this.#tools.onPresence(this.name, this.#presence.birth);
         this.#serve(true);
         return;
       case 'went':
         for (const feed of this.#feeds.values()) feed.pause();
         this.#tools.log.info({ surface: this.name }, 'surface is offline');
+        this.#tools.onPresence(this.name, null);
         return;
       case 'announced':
         this.#cancelRebirth ??= this.#tools.timers.after(rebirthAfterMs, () => {

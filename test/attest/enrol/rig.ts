@@ -75,7 +75,7 @@ export async function startRig(
   const attesting = standInAttesting();
   const audit = standInAudit();
   const parts = { config, authority, tokens, registry, attesting, audit, clock };
-  const server = await startEnrolServer({ ...parts, brokerPort: 8883, log: silentLog });
+  const server = await startEnrolServer({ ...parts, brokerPort: 8883, more: null, log: silentLog });
   t.teardown(() => server.close());
   return {
     ...parts,

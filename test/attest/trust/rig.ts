@@ -69,6 +69,9 @@ export class PaperPolicies implements PolicyStore {
   changed(): void {
     for (const listener of this.#listeners) listener();
   }
+  inForce(): readonly [] {
+    return [];
+  }
   references(name: string): References | null {
     const { allowed } = this;
     if (name !== 'baseline' || allowed === null) return null;

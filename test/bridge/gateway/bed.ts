@@ -5,6 +5,7 @@ import { type Relay, startRelay } from '../../../daemon/bridge/gateway/relay.ts'
 import type { Timers } from '../../../daemon/bridge/gateway/timers.ts';
 import type { Cluster } from '../../../daemon/bridge/kube/types.ts';
 import type { Registry } from '../../../daemon/bridge/registry/types.ts';
+import type { Fleet } from '../../../daemon/bridge/rollout/fleet.ts';
 import type { BusMessage, GatewayBus } from '../../../daemon/bridge/wire/bus.ts';
 import {
   type AckMessage,
@@ -240,6 +241,8 @@ export class Bench<Time extends Clock & Timers, Kube extends Cluster> {
   readonly bus = new FakeBus();
   readonly registry = new FakeRegistry();
   readonly records: CommandRecord[] = [];
+  /** To be set before `start`. */
+  fleet: Pick<Fleet, 'born' | 'went' | 'told'> | null = null;
   #relay: Relay | null = null;
   #seq = 0;
 
@@ -264,6 +267,7 @@ export class Bench<Time extends Clock & Timers, Kube extends Cluster> {
       timers: this.time,
       log: silentLog,
       random: () => 0.5,
+      fleet: this.fleet,
       record: (entry) => this.records.push(entry),
     });
   }
