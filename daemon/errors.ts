@@ -428,6 +428,11 @@ export const errorTable = {
     remedy:
       'Build it as root on Debian or Ubuntu on x86-64, on the machine itself or in a virtual machine, with the programs that the message names.',
   },
+  E_IMAGE_ORDER: {
+    class: 'usage',
+    title: 'The image that was asked for cannot be built',
+    remedy: 'See `npm run image -- --help` and docs/image.md.',
+  },
   E_IMAGE_STEP: {
     class: 'fatal',
     title: 'A step in building the image failed',
