@@ -35,12 +35,10 @@ export async function keepSettings(preseed: Preseed, parts: SettingsParts): Prom
   if (hostname !== null) await replaceFile(disk, places.hostname, `${hostname}\n`, forAll);
   if (timezone !== null) await linkTimezone(timezone, parts);
   if (ssh !== null) {
+    // SSH is on where there is a key: sshd starts by this file alone.
     const keys = path.join(places.ssh, 'authorized_keys');
-    if (ssh.keys.length > 0) await replaceFile(disk, keys, `${ssh.keys.join('\n')}\n`, forAll);
-    // The last step: without it nobody can come in.
-    const flag = path.join(places.ssh, 'enabled');
-    if (ssh.isEnabled) await replaceFile(disk, flag, '', forAll);
-    else await removeFile(disk, flag);
+    if (ssh.isEnabled) await replaceFile(disk, keys, `${ssh.keys.join('\n')}\n`, forAll);
+    else await removeFile(disk, keys);
   }
   return notes;
 }
