@@ -21,6 +21,7 @@ import { calledOff, fail, runOnce, runRole } from './commands/run.ts';
 import { addSecretCommands } from './commands/secret.ts';
 import { addSurfacesCommands } from './commands/surfaces-commands.ts';
 import { addUpdateCommands } from './commands/update.ts';
+import { addUpdatesCommands } from './commands/updates.ts';
 import { createLog, type LogLevel } from './log.ts';
 import { version } from './version.ts';
 
@@ -190,6 +191,7 @@ addMeasureCommands(program, commandLine);
 addPolicyCommands(program, commandLine);
 addSecretCommands(program, commandLine);
 addSurfacesCommands(program, commandLine);
+addUpdatesCommands(program, commandLine);
 addUpdateCommands(program, commandLine);
 
 try {

@@ -1,21 +1,18 @@
 /** Changes of the ControlSurface files in a registry folder: comments stay, and a running gateway never reads half a file. */
-import { randomBytes } from 'node:crypto';
-import { chmod, chown, readdir, realpath, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type Document, parseAllDocuments, stringify } from 'yaml';
 import { checkSurface } from '../bridge/registry/check.ts';
 import { parseConfigs, readConfigFile } from '../config/load.ts';
 import type { ControlSurface } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
+import { fileError, replaceFile, writeBeside } from './whole-files.ts';
 
 /** A surface that is not in the folder. */
 export const unknownSurface = (name: string, folder: string): SurfacedError =>
   new SurfacedError('E_SURFACE_UNKNOWN', `there is no surface "${name}" in ${folder}`);
 
-const registryError = (file: string, cause: unknown): SurfacedError =>
-  new SurfacedError('E_REGISTRY', `${file}: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, {
-    cause,
-  });
+const registryError = (file: string, cause: unknown): SurfacedError => fileError('E_REGISTRY', file, cause);
 
 /**
  * Changes a surface in every document that describes it.
@@ -50,7 +47,7 @@ export async function changeSurface(options: {
     for (const document of ours) change(document);
     for (const document of documents.slice(1)) document.directives!.docStart = true;
     const changed = documents.map((document) => document.toString({ lineWidth: 0 })).join('');
-    await replaceFile(file, changed);
+    await replaceFile(file, changed, 'E_REGISTRY');
     files.push(file);
   }
   if (files.length === 0 && broken !== null) throw broken;
@@ -71,7 +68,7 @@ export async function addSurfaceFile(folder: string, surface: object, name: stri
     await stat(file);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw registryError(file, cause);
-    await writeBeside(file, { text, like: folder, mode: 0o644 });
+    await writeBeside(file, { text, like: folder, mode: 0o644 }, 'E_REGISTRY');
     return file;
   }
   throw new SurfacedError('E_REGISTRY', `${file} is there already and does not describe "${name}"`);
@@ -81,40 +78,4 @@ async function namesIn(folder: string): Promise<string[]> {
   return readdir(folder).catch((cause: unknown) => {
     throw registryError(folder, cause);
   });
-}
-
-/** A link keeps pointing where it did. */
-async function replaceFile(file: string, text: string): Promise<void> {
-  try {
-    const target = await realpath(file);
-    const { mode } = await stat(target);
-    await writeBeside(target, { text, like: target, mode: mode & 0o777 });
-  } catch (cause) {
-    throw cause instanceof SurfacedError ? cause : registryError(file, cause);
-  }
-}
-
-/**
- * In one step, so that the gateway never reads half a file.
- * @param options.like its owner gets the file, too: whoever writes may be root, and the gateway must be able to read it
- */
-async function writeBeside(
-  file: string,
-  { text, like, mode }: { readonly text: string; readonly like: string; readonly mode: number },
-): Promise<void> {
-  const beside = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(4).toString('hex')}`);
-  try {
-    await writeFile(beside, text, { flag: 'wx' });
-    try {
-      const [{ uid, gid }, fresh] = await Promise.all([stat(like), stat(beside)]);
-      if (fresh.uid !== uid || fresh.gid !== gid) await chown(beside, uid, gid);
-      await chmod(beside, mode);
-      await rename(beside, file);
-    } catch (cause) {
-      await unlink(beside);
-      throw cause;
-    }
-  } catch (cause) {
-    throw registryError(file, cause);
-  }
 }
