@@ -21,18 +21,33 @@ const unitNames =
  * that are named after it; in an order that does not change.
  * @throws SurfacedError E_MEASURE when a folder cannot be read
  */
-export async function ownFiles(folders: readonly string[]): Promise<string[]> {
-  const root = await packageRoot(here);
-  return [process.execPath, ...(await ownBundle()), await packagesOf(root), ...(await unitsIn(folders))];
+export const ownFiles = (folders: readonly string[]): Promise<string[]> =>
+  filesOf({ node: process.execPath, module: here, unitFolders: folders });
+
+/**
+ * The same of a program that is installed somewhere, for instance in a file system that does not run.
+ * @param program.module any file of its code
+ * @throws SurfacedError E_MEASURE when a folder cannot be read
+ */
+export async function filesOf(program: {
+  readonly node: string;
+  readonly module: string;
+  readonly unitFolders: readonly string[];
+}): Promise<string[]> {
+  const { node, module, unitFolders: folders } = program;
+  const root = await packageRoot(module);
+  return [node, ...(await bundleOf(module)), await packagesOf(root), ...(await unitsIn(folders))];
 }
 
 /**
  * The folder that this program runs from, and its `package.json`: what is the project's own.
  * @throws SurfacedError E_MEASURE when a folder cannot be read
  */
-export async function ownBundle(): Promise<string[]> {
-  const root = await packageRoot(here);
-  const bundle = path.relative(root, here).split(path.sep)[0] ?? '';
+export const ownBundle = (): Promise<string[]> => bundleOf(here);
+
+async function bundleOf(module: string): Promise<string[]> {
+  const root = await packageRoot(module);
+  const bundle = path.relative(root, module).split(path.sep)[0] ?? '';
   return [path.join(root, bundle), path.join(root, 'package.json')];
 }
 
@@ -53,6 +68,8 @@ async function packagesOf(root: string): Promise<string> {
   const [around] = root.split(`${path.sep}node_modules${path.sep}`);
   const beside = path.join(around ?? root, 'node_modules');
   if (await isThere(path.join(beside, 'zod'))) return beside;
+  // The Debian package: what is plain JavaScript is in the bundle, what has native code is in its own folder.
+  if (beside === within && (await isThere(within))) return within;
   throw measureError(root, 'the folder of its packages is not found');
 }
 
