@@ -1,0 +1,96 @@
+# What is started, written down and extended into PCR 14, with records as daemon/attest/logs/measure-log.ts has them:
+# `surfaced measure` goes on with the log. TPM 2.0 Library, Part 3, TPM2_PCR_Event: the TPM itself makes the digest for each
+# of its banks, and names them.
+
+boot_folder=${boot_folder:-/run/surfaced/boot}
+measure_log=${measure_log:-/run/surfaced/measure.log}
+
+describe_start() {
+  echo "$slot" >"$boot_folder/slot"
+  echo "$version" >"$boot_folder/version"
+  echo "$root_hash" >"$boot_folder/root-hash"
+  echo "$command_line" >"$boot_folder/cmdline"
+}
+
+hex() {
+  od -An -v -tx1 | tr -d ' \n'
+}
+
+# bytes HEX
+bytes() {
+  octal=
+  for byte in $(printf %s "$1" | sed 's/../& /g'); do
+    octal=$octal$(printf '\\%03o' "0x$byte")
+  done
+  printf "$octal"
+}
+
+# tpm HEX: one command, its answer in hex. The TPM is file descriptor 3; it takes a command in one piece.
+tpm() {
+  bytes "$1" | dd bs=4096 count=1 iflag=fullblock 2>/dev/null >&3
+  dd bs=4096 count=1 2>/dev/null <&3 | hex
+}
+
+# event TEXT: extends PCR 14 with the digests of the text, and prints them for the log; false when the TPM refuses.
+event() {
+  text=$(printf %s "$1" | hex)
+  # Handle of the PCR; session with an empty password; size and bytes of the text.
+  body=$(printf '%08x%08x%08x%04x%02x%04x%04x%s' 14 9 $((0x40000009)) 0 0 0 $((${#text} / 2)) "$text")
+  answer=$(tpm "$(printf '8002%08x%08x%s' $((${#body} / 2 + 10)) $((0x13c)) "$body")")
+  # Tag, size, code 0, size of the parameters; then the number of digests.
+  case $answer in
+    8002????????00000000*) ;;
+    *) return 1 ;;
+  esac
+  rest=${answer#????????????????????????????}
+  count=$(printf %d "0x${rest%"${rest#????????}"}")
+  rest=${rest#????????}
+  digests=
+  while [ "$count" -gt 0 ]; do
+    bank=${rest%"${rest#????}"}
+    rest=${rest#????}
+    case $bank in
+      0004) bank=sha1 digits=40 ;;
+      000b) bank=sha256 digits=64 ;;
+      000c) bank=sha384 digits=96 ;;
+      000d) bank=sha512 digits=128 ;;
+      0012) bank=sm3_256 digits=64 ;;
+      0027) bank=sha3_256 digits=64 ;;
+      0028) bank=sha3_384 digits=96 ;;
+      0029) bank=sha3_512 digits=128 ;;
+      *) return 1 ;;
+    esac
+    digest=$(printf %s "$rest" | cut -c "1-$digits")
+    rest=$(printf %s "$rest" | cut -c "$((digits + 1))-")
+    [ ${#digest} = "$digits" ] || return 1
+    digests=${digests:+$digests,}'{"hashAlg":"'$bank'","digest":"'$digest'"}'
+    count=$((count - 1))
+  done
+  printf %s "$digests"
+}
+
+# measure NUMBER FILE: the record with this number.
+measure() {
+  sum=$(sha256sum "$2")
+  sum=${sum%% *}
+  digests=$(event "file:sha256:$sum:$2") || return 1
+  printf '\036{"recnum":%d,"pcr":14,"digests":[%s],"content_type":"surfaced","content":{"path":"%s","sha256":"%s"}}\n' \
+    "$1" "$digests" "$2" "$sum" >>"$measure_log"
+}
+
+measure_all() {
+  measure 0 "$boot_folder/root-hash" && measure 1 "$boot_folder/cmdline"
+}
+
+# A board without a TPM starts as well; one whose TPM fails starts too, and cannot prove itself.
+measure_start() {
+  [ -c /dev/tpm0 ] || [ -n "$(find /sys/firmware/devicetree/base -name compatible -exec grep -l tcg,tpm {} +)" ] || {
+    say 'no TPM, nothing is measured'
+    return 0
+  }
+  if ! wait_for 5 test -c /dev/tpm0; then
+    warn 'the TPM that the device tree names does not answer'
+  elif ! { measure_all; } 3<>/dev/tpm0; then
+    warn 'the TPM does not measure this start'
+  fi
+}
