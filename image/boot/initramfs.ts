@@ -103,7 +103,7 @@ async function scripts(): Promise<Entry[]> {
   const parts = (await readdir(path.join(folder, 'lib/surfaced'))).sort();
   return [
     await file(path.join(folder, 'init'), 'init', true),
-    await file(path.join(here, 'boot-state.sh'), 'bin/boot-state', true),
+    await file(path.join(here, '../root/files/usr/lib/surfaced/boot-state'), 'bin/boot-state', true),
     ...(await Promise.all(
       parts.map((name) => file(path.join(folder, 'lib/surfaced', name), `lib/surfaced/${name}`, false)),
     )),

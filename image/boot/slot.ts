@@ -100,7 +100,7 @@ export async function buildSlot({
   }
 }
 
-/** ext4 without journal of exactly the data part, read by U-Boot's ext4 too. */
+/** ext4 without journal of exactly the data part, which U-Boot's ext4 can read. */
 async function makeFileSystem(options: {
   readonly toolbox: Toolbox;
   readonly root: string;
@@ -108,28 +108,27 @@ async function makeFileSystem(options: {
   readonly file: string;
 }): Promise<void> {
   const { toolbox, root, epoch, file } = options;
+  // By way of an archive: names in order, and no times of the files of this machine.
+  const archive = `${file}.tar`;
+  const pack = ['--create', '--format=posix', '--sort=name', '--numeric-owner', '--xattrs', '--acls'];
+  const times = [`--mtime=@${epoch}`, '--clamp-mtime', '--pax-option=delete=atime,delete=ctime'];
+  const binds = [root, path.dirname(file)];
+  const from = ['--one-file-system', `--directory=${root}`, '.'];
+  await toolbox.run('tar', [...pack, ...times, `--file=${archive}`, ...from], { binds });
   // U-Boot 2025.01 refuses metadata_csum_seed; the others are for file systems that are written to.
-  const features = ['^has_journal', '^metadata_csum_seed', '^orphan_file', '^resize_inode', '^huge_file'];
+  const features = ['has_journal', 'metadata_csum_seed', 'orphan_file', 'resize_inode', 'huge_file'];
   const extended = [`hash_seed=${fileSystemId}`, 'root_owner=0:0', 'lazy_itable_init=0', 'nodiscard'];
   const kind = ['-t', 'ext4', '-b', String(blockBytes), '-m', '0', '-U', fileSystemId, '-L', 'surfaced'];
-  const make = ['mke2fs', '-q', ...kind, '-E', extended.join(','), '-O', features.join(','), '-d', '-'];
-  // By way of an archive: names in order, times of inodes not those of this machine.
-  const pack = ['tar', '--create', '--format=posix', '--sort=name', '--numeric-owner', '--xattrs', '--acls'];
-  const times = [`--mtime=@${epoch}`, '--clamp-mtime', '--pax-option=delete=atime,delete=ctime'];
-  const tree = ['--one-file-system', `--directory=${root}`, '.'];
-  const script =
-    'set -o pipefail; size=$1 file=$2; shift 2; tree=(); while [ "$1" != -- ]; do tree+=("$1"); shift; done; shift; "${tree[@]}" | "$@" "$file" "$size"';
+  const without = features.map((name) => `^${name}`).join(',');
   await toolbox.run(
-    'bash',
+    'mke2fs',
     [
-      ...['-c', script, 'bash', `${slotDataBytes / 1024}k`, file],
-      ...[...pack, ...times, ...tree, '--', ...make],
+      ...['-q', ...kind, '-E', extended.join(','), '-O', without, '-d', archive],
+      ...[file, `${slotDataBytes / 1024}k`],
     ],
-    {
-      binds: [root, path.dirname(file)],
-      env: { SOURCE_DATE_EPOCH: String(epoch), E2FSPROGS_FAKE_TIME: String(epoch) },
-    },
+    { binds, env: { SOURCE_DATE_EPOCH: String(epoch) } },
   );
+  await rm(archive);
 }
 
 async function writeFooter(file: string, footer: Footer): Promise<void> {

@@ -1,10 +1,10 @@
-# Messages, and the end of a start that failed. To the kernel's log, which goes to all consoles and into the journal.
+# Messages, and the end of a start that failed. To the kernel's log, which goes to all consoles and into the journal; they
+# are as serious as /boot/cmdline lets through.
 
 say() {
-  echo "<6>surfaced: $*" >/dev/kmsg
+  echo "<5>surfaced: $*" >/dev/kmsg
 }
 
-# As serious as what `quiet` still lets through.
 warn() {
   echo "<3>surfaced: $*" >/dev/kmsg
 }
