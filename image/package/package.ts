@@ -101,14 +101,15 @@ const places: readonly (readonly [end: string, folder: string])[] = [
   ['.tmpfiles', 'usr/lib/tmpfiles.d'],
   ['.modules', 'usr/lib/modules-load.d'],
   ['.rules', 'usr/lib/udev/rules.d'],
+  ['.preset', 'usr/lib/systemd/system-preset'],
 ];
 
 /** Where a file of `systemd/` is installed, relative to `/`; null: nowhere. */
 export function installedAs(name: string): string | null {
   const [end, folder] = places.find(([each]) => name.endsWith(each)) ?? [];
   if (end === undefined || folder === undefined) return null;
-  const isOfItsFolder = end === '.service' || end === '.rules';
-  return `${folder}/${isOfItsFolder ? name : `${name.slice(0, -end.length)}.conf`}`;
+  const hasOwnEnd = ['.service', '.rules', '.preset'].includes(end);
+  return `${folder}/${hasOwnEnd ? name : `${name.slice(0, -end.length)}.conf`}`;
 }
 
 async function laySystemFiles(root: string): Promise<void> {
@@ -130,6 +131,7 @@ async function layDocuments(root: string, components: readonly LicensedComponent
   await cp(path.join(projectRoot, 'schemas'), path.join(target, 'schemas'), { recursive: true });
   const licence = await readFile(path.join(projectRoot, 'LICENSE'), 'utf8');
   await writeFile(path.join(target, 'copyright'), copyrightText(licence, components));
+  await cp(path.join(projectRoot, 'docs/install.md'), path.join(target, 'install.md'));
   const changes = await readFile(path.join(projectRoot, 'CHANGELOG.md'));
   await writeFile(path.join(target, 'changelog.gz'), gzipSync(changes, { level: 9 }));
 }
