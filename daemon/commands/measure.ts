@@ -1,4 +1,6 @@
 /** `surfaced measure`: extends a PCR of the TPM with files and writes the matching log. */
+import { access } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Measured } from '../attest/measure/measure.ts';
 import type { TpmConfig } from '../config/schema.ts';
@@ -15,6 +17,7 @@ interface MeasureFlags extends TpmFlags {
   readonly self?: true;
   readonly config?: string;
   readonly log?: string;
+  readonly atStart?: true;
   readonly dryRun?: true;
   readonly output: Output;
 }
@@ -27,6 +30,7 @@ export function addMeasureCommands(program: Command, { print }: CommandLine): vo
     .option('--pcr <number>', 'PCR: 8, 9 or 11 to 15', wholeNumber(0, 23), defaultPcr)
     .option('--self', 'measure this program too: Node, its files, its packages and its systemd units')
     .option('--config <file>', 'Device file: is measured too, and names the TPM and the log')
+    .option('--at-start', 'for units: waits for the TPM of the config, and does nothing when it names none')
     .option('--log <file>', `log; left out: that of the config, else ${defaultLog}`);
   withTpmOptions(command)
     .option('--dry-run', 'read the files and tell what the PCR would be; needs no TPM and changes nothing')
@@ -70,13 +74,35 @@ export async function runMeasure(
     return printed({ records, completed: 0, values: predictPcr(contents, pcr) }, flags, null);
   }
   const configured = config === undefined ? null : await configuredTpm(config);
+  const named = tpmOf(flags) ?? configured?.tpm ?? null;
+  if (flags.atStart === true) {
+    if (named === null) return 'measure: nothing is measured, no TPM is configured\n';
+    await waitForDevice(named, signal);
+  }
   const log = flags.log ?? configured?.log ?? defaultLog;
-  const tpm = openTpm(tpmOf(flags) ?? configured?.tpm ?? {});
+  const tpm = openTpm(named ?? {});
   try {
     return printed(await measure({ names, pcr, log, tpm }, signal), flags, log);
   } finally {
     await tpm.close();
   }
+}
+
+/** Drivers are loaded while services start; a TPM that is not there after this time is an error, milliseconds. */
+const deviceWaitMs = 20_000;
+const lookEveryMs = 200;
+
+/** Waits for the device file of a TPM; what is wrong with it is told by whoever opens it. */
+async function waitForDevice({ swtpm, mssim, device }: TpmConfig, signal: AbortSignal): Promise<void> {
+  if (swtpm !== undefined || mssim !== undefined) return;
+  const { defaultDevice } = await import('../attest/tpm2/index.ts');
+  const limit = performance.now() + deviceWaitMs;
+  const isMissing = () =>
+    access(device ?? defaultDevice).then(
+      () => false,
+      () => true,
+    );
+  while ((await isMissing()) && performance.now() < limit) await pause(lookEveryMs, undefined, { signal });
 }
 
 /** What a Device file says of its TPM; null: nothing. */

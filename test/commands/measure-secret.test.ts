@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
@@ -62,6 +62,15 @@ withChip('measure', async (t, chip) => {
   device({ token: `abc123.${'s'.repeat(32)}` });
   const flagged = await measured([], { config, swtpm: chip.path, log });
   t.equal(flagged.records.length, 1, 'a config without a TPM is measured, too');
+  const unit = { pcr: 14, output: 'text', atStart: true } as const;
+  t.match(await runMeasure([], { ...unit, config }, never), /^measure: nothing is measured/);
+  // A TPM whose driver is loaded later: a folder, which cannot be opened as one, stands for its device file.
+  device({ tpm: { device: path.join(folder, 'late'), measuredLog: log } });
+  const measuring = t.rejects(runMeasure([], { ...unit, config }, never), { code: 'E_TPM_OPEN' });
+  const calledOff = runMeasure([], { ...unit, config }, AbortSignal.abort());
+  await t.rejects(calledOff, { name: 'AbortError' });
+  mkdirSync(path.join(folder, 'late'));
+  await measuring;
 });
 
 withChip('secret', async (t, chip) => {
