@@ -53,6 +53,9 @@ export interface AuditReport {
   readonly faults: readonly { readonly seq: number | null; readonly what: string }[];
 }
 
+/** What may be ended with something: a test, or what is like one in that. */
+export type Ends = Pick<Test, 'teardown'>;
+
 /** What a command ended with that did not end well. */
 export interface Failure {
   readonly code: number;
@@ -77,10 +80,10 @@ export class AttestSite {
   readonly folder: string;
   readonly cluster: SimCluster;
   readonly gatewayFile: string;
-  readonly #test: Test;
+  readonly #test: Ends;
   #gateway: Surfaced | null = null;
 
-  private constructor(test: Test, folder: string, cluster: SimCluster) {
+  private constructor(test: Ends, folder: string, cluster: SimCluster) {
     this.#test = test;
     this.folder = folder;
     this.cluster = cluster;
@@ -88,7 +91,7 @@ export class AttestSite {
   }
 
   /** Starts the cluster, and makes all that the gateway needs; its ports stay the same. */
-  static async make(test: Test, options: SiteOptions): Promise<AttestSite> {
+  static async make(test: Ends, options: SiteOptions): Promise<AttestSite> {
     const folder = await mkdtemp(path.join(tmpdir(), 'surfaced-e2e-'));
     test.teardown(() => rm(folder, { recursive: true, force: true }));
     const cluster = await startSimCluster({
