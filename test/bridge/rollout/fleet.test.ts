@@ -229,6 +229,19 @@ t.test('a gateway that dies between keeping and asking asks once, after its rest
   t.same(world.asks, ['a'], 'it was not told before');
 });
 
+t.test('a gateway that dies once it has asked still counts whom it asked', async (t) => {
+  const world = await begin(['a', 'b']);
+  world.dying = 'asking';
+  world.device('a').comes();
+  await world.settle();
+  t.equal(world.device('a').state, 'installing');
+  world.device('a').goes();
+  await world.restart();
+  world.device('b').comes();
+  await world.advance(60_000);
+  t.same(world.asks, ['a'], 'though it is away when the gateway comes back');
+});
+
 // ---------------------------------------------------------------- whatever happens
 
 const plan = fc.constantFrom<Plan>('good', 'install-fails', 'falls-back', 'falls-back-silently', 'vanishes');
@@ -242,7 +255,7 @@ const described = <Value>(of: string, arbitrary: fc.Arbitrary<Value>, act: (valu
   }));
 const action = fc.oneof(
   { weight: 4, arbitrary: described('comes', who, (name) => (world) => world.device(name).comes()) },
-  { weight: 1, arbitrary: described('goes', who, (name) => (world) => world.device(name).goes()) },
+  { weight: 2, arbitrary: described('goes', who, (name) => (world) => world.device(name).goes()) },
   { weight: 1, arbitrary: described('power cut', who, (name) => (world) => world.device(name).powerCut()) },
   {
     weight: 6,
@@ -262,10 +275,10 @@ const action = fc.oneof(
       (ms) => (world) => world.advance(ms),
     ),
   },
-  { weight: 2, arbitrary: described('restart', fc.constant(null), () => (world) => world.restart()) },
+  { weight: 3, arbitrary: described('restart', fc.constant(null), () => (world) => world.restart()) },
   {
-    weight: 1,
-    arbitrary: described('dies', fc.constantFrom('before', 'after'), (when) => (world) => {
+    weight: 2,
+    arbitrary: described('dies', fc.constantFrom('before', 'after', 'asking'), (when) => (world) => {
       world.dying = when;
     }),
   },
@@ -283,7 +296,7 @@ t.test(
     const seen = { ended: 0, stopped: 0 };
     await fc.assert(
       fc.asyncProperty(
-        fc.array(action, { minLength: 5, maxLength: 60 }),
+        fc.array(action, { minLength: 5, maxLength: 80 }),
         fc.integer({ min: 1, max: 3 }),
         fc.integer({ min: 1, max: 3 }),
         async (actions, atOnce, stopAfterFailures) => {

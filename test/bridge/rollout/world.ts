@@ -151,8 +151,8 @@ export class World {
   slowness = 1;
   /** What the next write or record ends with. */
   fault: 'write' | 'record' | 'ask' | null = null;
-  /** The gateway dies before or after it has written; null: it does not. */
-  dying: 'before' | 'after' | null = null;
+  /** The gateway dies before or after it has written, or once it has asked; null: it does not. */
+  dying: 'before' | 'after' | 'asking' | null = null;
   obstacleOf: (surface: ControlSurface) => string | null = () => null;
   /** Called before each ask. */
   onAsk: (surface: string) => void = () => {};
@@ -187,7 +187,11 @@ export class World {
         if (this.fault === 'ask') throw new Error('the broker is away');
         this.onAsk(surface);
         this.asks.push(surface);
+        // What the surface answers finds nobody.
+        const isDying = this.dying === 'asking';
+        if (isDying) this.kill();
         this.devices.get(surface)?.asked(offer.version);
+        if (isDying) return this.#die(never);
       },
       record: async (event) => {
         if (life.isOver) return never;
