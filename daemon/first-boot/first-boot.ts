@@ -83,6 +83,9 @@ export async function firstBoot(parts: FirstBootParts): Promise<FirstBootResult>
   const preseed = await attempt(() => takePreseed(before, settings), nothing(before.preseed));
   const device = await attempt(() => takeDevice(before, parts, secrets), nothing(before.device));
   const kept = await attempt(() => keptDevice(parts), null);
+  const needsToken = kept?.includes(tokenPath) ?? false;
+  // Here and not where the file is taken over, so that a power cut in between leaves none for ever.
+  if (kept !== null && !needsToken) await attempt(() => secrets.forget('token'), undefined);
   const isTaken = device.isNew && device.outcome?.state === 'taken over';
   const check = isTaken || kept === null || before.checkedBy === version ? null : await checked(kept);
   const outcome: Outcome = {
@@ -104,7 +107,7 @@ export async function firstBoot(parts: FirstBootParts): Promise<FirstBootResult>
   const started = await startSettings(settings);
   const problem = problemOf({
     outcome,
-    device: kept === null ? null : { needsToken: kept.includes(tokenPath) },
+    device: kept === null ? null : { needsToken },
     deviceProblem: check,
     tokenProblem: started.tokenProblem,
     writeProblem,
@@ -187,7 +190,6 @@ async function takeDevice(before: Outcome, parts: FirstBootParts, secrets: Secre
     const problem = read.token === null ? null : await secrets.keep('token', read.token);
     const notes = problem === null ? [] : [notSealed('the one-time token', problem)];
     await replaceFile(disk, places.deviceFile, read.text, { mode: 0o640, group: parts.group });
-    if (read.config.identity?.tpm !== undefined) await secrets.forget('token');
     const isSecret = read.text.trimEnd() !== text.trimEnd();
     return {
       outcome: { name: file.name, state: 'taken over', notes: [...notes, ...passedOver(others, file.name)] },
