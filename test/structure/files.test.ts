@@ -1,8 +1,8 @@
 import t from 'tap';
 import { importsOf, sourceFiles, textOf } from './source-files.ts';
 
-/** Tests are lists of cases and may be longer. */
-const longestFile = (file: string) => (file.startsWith('test/') ? 700 : 450);
+/** Tests are lists of cases, the error table has an entry for each error: both may be longer. */
+const longestFile = (file: string) => (file.startsWith('test/') || file === 'daemon/errors.ts' ? 700 : 450);
 
 t.test('files stay short and imports carry their extension', async (t) => {
   for (const file of sourceFiles('daemon', 'hil', 'image', 'scripts', 'test', 'bench')) {
