@@ -1,42 +1,39 @@
 /**
- * A card in its surroundings, as a maker has them on the desk: the machine that it is in, a panel at its USB port, a gateway
- * and its cluster in the network. Time is this machine's (performance.now()).
+ * A machine in its surroundings, as a maker has them on the desk: a panel at its USB port, a TPM, and in the network a
+ * gateway with its cluster. Times are those of this process (performance.now()).
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'yaml';
+import type { Toolbox } from '../../image/toolbox/toolbox.ts';
 import { AttestSite, type Ends } from '../../test/e2e/attest-site.ts';
 import { Mackie } from '../../test/e2e/mackie.ts';
-import { kubectl } from '../../test/e2e/processes.ts';
+import { freePort, kubectl } from '../../test/e2e/processes.ts';
+import { type Machine, startMachine } from './machine.ts';
+import { SocketPort } from './panel-port.ts';
 
 /** This machine, as one in QEMU's user network sees it. */
-export const hostAddress = '10.0.2.2';
-/** Name of the surface. */
-export const surfaceName = 'desk';
+const hostAddress = '10.0.2.2';
+const sshPort = 22;
+/** As a Raspberry Pi 3 and 4 have at least. */
+const memoryMiB = 1024;
 const mostReplicas = 8;
 /** The workload of {@link AttestSite}. */
 const target = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'shop', name: 'cart' };
-/** Where the fader stands for a number of replicas. */
-export const placeOf = (count: number): number => 0.02 + (0.96 * (count - 1)) / (mostReplicas - 1);
+/** What the display says, in the 56 characters that it has. */
 const shownCode = /Code (\d{4}-\d{4}), to be approved/;
 
-/** A machine that runs, as far as a desk needs to know it. */
-export interface DeskMachine {
-  /** Everything stops where it is. Resolves when the machine is gone; may be called twice. */
-  powerCut(): Promise<void>;
-}
-
-/** What a machine on the desk is plugged to. */
-export interface Plugs {
-  /** The pseudo-terminal that is the far end of its USB serial adapter. */
-  readonly panel: string;
-}
+/** Name of the surface in the registry. */
+export const surfaceName = 'desk';
+/** Where the fader stands for a number of replicas. */
+export const placeOf = (count: number): number => 0.02 + (0.96 * (count - 1)) / (mostReplicas - 1);
 
 /** What a desk is made of. */
 export interface DeskOptions {
   readonly test: Ends;
-  /** Turns the machine on. */
-  readonly power: (plugs: Plugs) => Promise<DeskMachine>;
+  readonly toolbox: Toolbox;
+  /** Version of the kernel on the card, for the driver of the TPM. */
+  readonly kernelVersion: string;
   /** `policy` of the Gateway file. */
   readonly policy: object;
   readonly certificateTtlSeconds: number;
@@ -45,17 +42,21 @@ export interface DeskOptions {
 /** Runs until the test is over. */
 export class Desk {
   readonly site: AttestSite;
-  readonly #power: DeskOptions['power'];
+  /** Of 127.0.0.1; leads to the machine's port 22. */
+  readonly sshPort: number;
+  readonly #options: DeskOptions;
   #panel: Mackie | null = null;
-  #machine: DeskMachine | null = null;
+  #machine: Machine | null = null;
 
-  private constructor(site: AttestSite, power: DeskOptions['power']) {
+  private constructor(site: AttestSite, ssh: number, options: DeskOptions) {
     this.site = site;
-    this.#power = power;
+    this.sshPort = ssh;
+    this.#options = options;
   }
 
-  /** The gateway runs and knows what the surface's fader is for; the machine is off. */
-  static async make({ test, policy, certificateTtlSeconds, power }: DeskOptions): Promise<Desk> {
+  /** The gateway runs and knows what the surface's fader is for; there is no machine yet. */
+  static async make(options: DeskOptions): Promise<Desk> {
+    const { test, policy, certificateTtlSeconds } = options;
     const site = await AttestSite.make(test, {
       certificateTtlSeconds,
       hosts: [hostAddress],
@@ -63,12 +64,12 @@ export class Desk {
       surfaces: { [surfaceName]: [{ control: 'fader1', target, max: mostReplicas }] },
     });
     await site.startGateway();
-    const desk = new Desk(site, power);
+    const desk = new Desk(site, await freePort(), options);
     test.teardown(() => desk.powerCut());
     return desk;
   }
 
-  /** What `surfaced enroll config` writes for a surface with a TPM whose panel is at its USB serial port. */
+  /** What `surfaced enroll config` writes for a surface with a TPM whose panel is at its USB serial adapter. */
   async deviceFile(): Promise<string> {
     const text = await readFile(this.site.gatewayFile, 'utf8');
     const { enrol } = parse(text) as { readonly enrol: { readonly listen: string } };
@@ -79,48 +80,72 @@ export class Desk {
     );
   }
 
-  /** The panel of the machine that is on. */
+  /** The machine that is on. */
+  get machine(): Machine {
+    if (this.#machine === null) throw new Error('the machine is off');
+    return this.#machine;
+  }
+
+  /** Its panel. */
   get panel(): Mackie {
     if (this.#panel === null) throw new Error('the machine is off');
     return this.#panel;
   }
 
-  /** Turns it on; nothing is waited for. */
-  async powerOn(): Promise<void> {
-    const link = path.join(this.site.folder, 'panel');
-    this.#panel = await Mackie.plug(link);
-    this.#machine = await this.#power({ panel: link });
+  /** All of the console of the machine that was turned on last. */
+  get consoleFile(): string {
+    return path.join(this.site.folder, 'console');
   }
 
-  /** Everything stops where it is. */
+  /** Turns on a machine with this card, which it writes to; nothing is waited for. The TPM is always the same. */
+  async powerOn(card: string): Promise<Machine> {
+    const { toolbox, kernelVersion } = this.#options;
+    const serialPanel = path.join(this.site.folder, 'panel');
+    const machine = await startMachine({
+      toolbox,
+      card,
+      isCardWritten: true,
+      tpm: { folder: path.join(this.site.folder, 'tpm'), kernelVersion },
+      serialPanel,
+      hostForwards: [{ host: this.sshPort, guest: sshPort }],
+      memoryMiB,
+      clock: null,
+      consoleFile: this.consoleFile,
+      signal: null,
+    });
+    this.#machine = machine;
+    const isOff = new AbortController();
+    void machine.ended.then(() => isOff.abort(new Error('the machine is off')));
+    this.#panel = Mackie.at(await SocketPort.plug(serialPanel, isOff.signal));
+    return machine;
+  }
+
+  /** Everything stops where it is; so does the panel, which gets its power from the USB port. May be called twice. */
   async powerCut(): Promise<void> {
-    await this.#machine?.powerCut();
-    this.#machine = null;
-    // With its power, which comes from the USB port.
     await this.#panel?.unplug();
+    await this.#machine?.stop();
     this.#panel = null;
+    this.#machine = null;
   }
 
   /** Resolves when the display shows anything, with the time of that. */
   async untilLit(): Promise<number> {
-    const { panel } = this;
-    await panel.until(({ said }) => said.length > 0);
+    await this.#until(({ said }) => said.length > 0);
     return performance.now();
   }
 
   /** Waits for the pairing code on the panel and lets the surface in by it; resolves with the code. */
   async approve(...words: readonly string[]): Promise<string> {
-    await this.panel.until(({ top }) => shownCode.test(top));
+    await this.#until(({ top }) => shownCode.test(top));
     const code = shownCode.exec(this.panel.top)?.[1] ?? '';
+    await this.site.waitingCodes();
     await this.site.command('surfaces', 'approve', surfaceName, '--code', code, ...words);
     return code;
   }
 
-  /** Resolves when the panel shows the workload as it is now, with the time of that. */
-  async untilLive(): Promise<number> {
-    const { panel } = this;
-    const count = await this.replicas();
-    await panel.until(({ top, bottom }) => top.startsWith('cart ') && bottom.startsWith(`${count}/${count}`));
+  /** Resolves when the panel shows so many replicas, all of them ready, with the time of that. */
+  async untilLive(count: number): Promise<number> {
+    await this.#until(({ top, bottom }) => top.startsWith('cart ') && bottom.startsWith(`${count}/${count}`));
     return performance.now();
   }
 
@@ -143,7 +168,21 @@ export class Desk {
     const { gateway } = this.site;
     const before = gateway.logLength;
     this.panel.slide(placeOf(from), placeOf(to));
-    await gateway.loggedFrom(before, 'command ended', {});
+    await this.#orOff(gateway.loggedFrom(before, 'command ended', {}));
     return performance.now();
+  }
+
+  #until(isRight: (panel: Mackie) => boolean): Promise<void> {
+    return this.#orOff(this.panel.until(isRight));
+  }
+
+  /** What never comes when the machine ends. */
+  async #orOff<T>(work: Promise<T>): Promise<T> {
+    const { machine, panel } = this;
+    const off = machine.ended.then((): never => {
+      const last = machine.console.lines.slice(-25).join('\n');
+      throw new Error(`The machine is off; its panel showed "${panel.top}". Its console at last:\n${last}`);
+    });
+    return Promise.race([work, off]);
   }
 }

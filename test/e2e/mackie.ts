@@ -7,21 +7,35 @@ const rowLength = 56;
 const faderTop = 0x3ff << 4;
 const touchNote = 0x68;
 
-/** A Mackie Control at the far end of a pseudo-terminal: its display as a person reads it, and a hand on its first fader. */
+/** The panel's end of its line. */
+export interface PanelPort {
+  /** Sends bytes to the surface. */
+  send(...bytes: number[]): void;
+  /** Resolves with what has come since the last call, one byte at least. */
+  next(): Promise<readonly number[]>;
+  unplug(): Promise<void>;
+}
+
+/** A Mackie Control at the far end of a line: its display as a person reads it, and a hand on its first fader. */
 export class Mackie {
-  readonly #port: SocatDevice;
+  readonly #port: PanelPort;
   readonly #characters: string[] = Array.from({ length: 2 * rowLength }, () => ' ');
   /** What its upper row said, the newest last; a text that is written in parts is there in parts. */
   readonly said: string[] = [];
   #message: number[] = [];
   readonly #waiting = new Set<() => void>();
 
-  private constructor(port: SocatDevice) {
+  private constructor(port: PanelPort) {
     this.#port = port;
   }
 
+  /** At a pseudo-terminal that is made for it. */
   static async plug(link: string): Promise<Mackie> {
-    const panel = new Mackie(await SocatDevice.plug(link));
+    return Mackie.at(await SocatDevice.plug(link));
+  }
+
+  static at(port: PanelPort): Mackie {
+    const panel = new Mackie(port);
     void panel.#readOn();
     return panel;
   }
