@@ -44,3 +44,16 @@ export async function slotFile(
   const slot = `${image}?offset=${partitions.slotA.startBytes}`;
   return toolbox.run('debugfs', ['-R', `cat ${name}`, slot], { binds: [folder] });
 }
+
+/** Copies a file of slot a into a folder, and resolves with the path of the copy. */
+export async function slotCopy(
+  toolbox: Toolbox,
+  card: BuiltCard,
+  name: string,
+  folder: string,
+): Promise<string> {
+  const copy = path.join(folder, path.basename(name));
+  const slot = `${card.image}?offset=${partitions.slotA.startBytes}`;
+  await toolbox.run('debugfs', ['-R', `dump ${name} ${copy}`, slot], { binds: [card.folder, folder] });
+  return copy;
+}

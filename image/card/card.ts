@@ -6,7 +6,7 @@ import { mkdtemp, open, rename, rm, stat, truncate, writeFile } from 'node:fs/pr
 import path from 'node:path';
 import { SurfacedError } from '../../daemon/errors.ts';
 import { bootStateSector, initialBootState } from '../boot/boot-state.ts';
-import { bootState, cardBytes, diskId, footerBytes, partitions, slotBytes } from '../layout.ts';
+import { bootState, cardBytes, diskId, partitions, slotBytes } from '../layout.ts';
 import type { BoardProfile } from './boards.ts';
 import { makeFat, type Tools } from './fat.ts';
 import { fillFirmwarePartition } from './firmware-partition.ts';
@@ -25,7 +25,7 @@ export const cardPartitions = [
   { ...partitions.data, kind: 'linux', isActive: false },
 ] as const;
 
-/** Something that lies on the card from byte `startBytes` on: a file, or bytes that are written even where they are zero. */
+/** Something that lies on the card from byte `startBytes` on. */
 export type Piece = { readonly startBytes: number } & (
   | { readonly file: string }
   | { readonly content: Buffer }
@@ -119,12 +119,6 @@ export async function buildCard({
       ...bootState.copies.map((startBytes) => ({ startBytes, content: state })),
       { startBytes: partitions.firmware.startBytes, file: fat },
       { startBytes: partitions.slotA.startBytes, file: slot },
-      // Zeros that are written, not holes: who writes only what a block map lists overwrites an old slot's ends with them.
-      { startBytes: partitions.slotB.startBytes, content: Buffer.alloc(2 ** 20) },
-      {
-        startBytes: partitions.slotB.startBytes + slotBytes - footerBytes,
-        content: Buffer.alloc(footerBytes),
-      },
       { startBytes: partitions.data.startBytes, file: data },
     ]);
   } finally {

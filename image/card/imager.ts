@@ -27,7 +27,6 @@ const entrySchema = z.strictObject({
   init_format: z.literal('rpi-preseed'),
   architecture: z.literal('armv8'),
   devices: z.array(tag).min(1),
-  bmap_url: url.optional(),
 });
 
 /** The fields of Imager's list of systems that are used. */
@@ -70,7 +69,7 @@ const families: Readonly<Record<string, { readonly name: string; readonly descri
 /**
  * The manifest of one release. `base` is the address of the folder that its files are published in, `https:` or, for
  * files on this machine, `file:`. `image` is the image as it is written to the card, `download` the file that is
- * downloaded, which may be the same; `blockMap` null: there is none.
+ * downloaded, which may be the same.
  * @throws ZodError when a field is not as Imager wants it
  */
 export function imagerManifest({
@@ -81,7 +80,6 @@ export function imagerManifest({
   image,
   download,
   icon,
-  blockMap,
 }: {
   readonly profile: BoardProfile;
   readonly version: string;
@@ -90,7 +88,6 @@ export function imagerManifest({
   readonly image: ReleaseFile;
   readonly download: ReleaseFile;
   readonly icon: string;
-  readonly blockMap: string | null;
 }): ImagerManifest {
   const folder = base.href.endsWith('/') ? base : new URL(`${base.href}/`);
   const at = (name: string): string => new URL(encodeURIComponent(name), folder).href;
@@ -118,7 +115,6 @@ export function imagerManifest({
         init_format: 'rpi-preseed',
         architecture: 'armv8',
         devices: tags,
-        ...(blockMap === null ? {} : { bmap_url: at(blockMap) }),
       },
     ],
   });

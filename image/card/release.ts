@@ -33,8 +33,8 @@ export interface BuildInfo {
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 /**
- * Writes what belongs to the image `image` into its folder: block map, compressed image (which takes its place, unless
- * `isCompressed` is false), SBOM, build info, manifests for Raspberry Pi Imager, sums and signature over all that is
+ * Writes what belongs to the image `image` into its folder: compressed image (which takes its place, unless `isCompressed`
+ * is false), SBOM, build info, manifests for Raspberry Pi Imager, sums and signature over all that is
  * published. `others` are files that lie in the folder already. `base` is where the folder will be published; null: not
  * known, and there is a manifest for files on this machine alone.
  */
@@ -63,8 +63,6 @@ export async function writeRelease({
   const binds = [folder];
   const at = (name: string): string => path.join(folder, name);
   const plain = await releaseFile(image);
-  const blockMap = image.replace(/\.img$/, '.bmap');
-  await tools.run('bmaptool', ['create', '--output', blockMap, image], { binds });
   let download = image;
   if (isCompressed) {
     say('compressing the image (one to three minutes)');
@@ -78,7 +76,7 @@ export async function writeRelease({
   await writeFile(at('build-info.json'), json({ ...info, image: plain }));
   await copyFile(path.join(ownFiles, 'icon.svg'), at('surfaced.svg'));
 
-  const manifest = (where: URL, withBlockMap: boolean, file: ReleaseFile): string =>
+  const manifest = (where: URL, file: ReleaseFile): string =>
     json(
       imagerManifest({
         profile,
@@ -88,19 +86,15 @@ export async function writeRelease({
         image: plain,
         download: file,
         icon: 'surfaced.svg',
-        blockMap: withBlockMap ? path.basename(blockMap) : null,
       }),
     );
   const downloaded = await releaseFile(download);
   // For who has built it: a double click opens it in Imager. It names a folder of this machine and is not published.
-  await writeFile(
-    at('surfaced.rpi-imager-manifest'),
-    manifest(pathToFileURL(`${folder}/`), false, downloaded),
-  );
+  await writeFile(at('surfaced.rpi-imager-manifest'), manifest(pathToFileURL(`${folder}/`), downloaded));
   if (base === null) await rm(at('os_list.json'), { force: true });
-  else await writeFile(at('os_list.json'), manifest(base, true, downloaded));
+  else await writeFile(at('os_list.json'), manifest(base, downloaded));
 
-  const published = [blockMap, at('sbom.cdx.json'), at('build-info.json'), at('surfaced.svg'), ...others];
+  const published = [at('sbom.cdx.json'), at('build-info.json'), at('surfaced.svg'), ...others];
   if (base !== null) published.push(at('os_list.json'));
   const files = [downloaded, ...(await Promise.all(published.map(releaseFile)))];
   await writeSums({ tools, folder, files, key });

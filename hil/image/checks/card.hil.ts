@@ -123,29 +123,3 @@ t.test('the SBOM has what is on the card', async (t) => {
   const release = await slotFile(toolbox, card, '/usr/lib/os-release');
   t.match(release, new RegExp(info.version.replaceAll('.', '\\.')));
 });
-
-t.test('a card that is written by its block map is the card', async (t) => {
-  const target = path.join(work, 'written');
-  const map = image.replace(/\.img$/, '.bmap');
-  // An old card: what the map leaves out keeps what was there.
-  await run('sh', '-c', `tr '\\0' '\\377' </dev/zero | head -c ${cardBytes} >"$1"`, 'sh', target);
-  await run('bmaptool', 'copy', '--bmap', map, image, target);
-  const slotB = await run(
-    'dd',
-    `if=${target}`,
-    `skip=${partitions.slotB.startBytes / sectorBytes}`,
-    'count=2',
-    'status=none',
-  );
-  t.equal(slotB.replaceAll('\0', ''), '', 'an old slot b has lost its file system');
-  const { startBytes, bytes } = partitions.slotB;
-  const end = startBytes + bytes - footerBytes;
-  const footer = await run(
-    'dd',
-    `if=${target}`,
-    `skip=${end / sectorBytes}`,
-    `count=${footerBytes / sectorBytes}`,
-    'status=none',
-  );
-  t.equal(footer.replaceAll('\0', ''), '', 'and its footer');
-});

@@ -30,7 +30,6 @@ t.test('pieces lie where they should, and what is empty is a hole', async (t) =>
   await assemble(output, 40 * mebibyte, [
     { startBytes: 0, content: Buffer.from('first') },
     { startBytes: 4 * mebibyte, file: piece },
-    { startBytes: 20 * mebibyte, content: Buffer.alloc(mebibyte) },
   ]);
   const card = await readFile(output);
   t.equal(card.length, 40 * mebibyte);
@@ -38,8 +37,7 @@ t.test('pieces lie where they should, and what is empty is a hole', async (t) =>
   t.ok(card.subarray(4 * mebibyte, 4 * mebibyte + content.length).equals(content));
   t.ok(card.subarray(14 * mebibyte).equals(Buffer.alloc(26 * mebibyte)));
   const { blocks } = await stat(output);
-  t.ok(blocks * 512 < 2 * mebibyte, `${blocks * 512} bytes on the disk`);
-  t.ok(blocks * 512 >= mebibyte, 'zeros that are given as content are written');
+  t.ok(blocks * 512 < mebibyte, `${blocks * 512} bytes on the disk`);
 });
 
 t.test(

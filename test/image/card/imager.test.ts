@@ -15,7 +15,6 @@ const input = {
   image,
   download,
   icon: 'surfaced.svg',
-  blockMap: 'surfaced-0.1.0-debian.bmap',
 };
 
 t.test('the manifest of a release', async (t) => {
@@ -34,7 +33,6 @@ t.test('the manifest of a release', async (t) => {
       init_format: 'rpi-preseed',
       architecture: 'armv8',
       devices: ['pi3-64bit', 'pi4-64bit'],
-      bmap_url: 'https://example.org/surfaced/0.1.0/surfaced-0.1.0-debian.bmap',
     },
   ]);
   t.same(
@@ -44,11 +42,10 @@ t.test('the manifest of a release', async (t) => {
   );
 });
 
-t.test('files on this machine; no block map', async (t) => {
+t.test('files on this machine', async (t) => {
   const base = new URL('file:///home/maker/dist/image/');
-  const [entry] = imagerManifest({ ...input, base, download: image, blockMap: null }).os_list;
+  const [entry] = imagerManifest({ ...input, base, download: image }).os_list;
   t.equal(entry?.url, 'file:///home/maker/dist/image/surfaced-0.1.0-debian.img');
-  t.notOk('bmap_url' in (entry ?? {}));
 });
 
 t.test('what Imager would not take is refused', async (t) => {
