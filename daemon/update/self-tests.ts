@@ -111,10 +111,10 @@ export async function keepProblems(host: Host, problems: Problems): Promise<void
   await writeWhole(path.join(host.root, beforeFile), `${JSON.stringify([...problems.keys()])}\n`);
 }
 
-/** Names of what was wrong before; when nobody has kept them, nothing was. */
+/** Names of what was wrong before; when nobody has kept them, or they cannot be read, nothing was. */
 export async function problemsBefore({ root }: Host): Promise<ReadonlySet<string>> {
-  const text = await textOrNull(path.join(root, beforeFile));
   try {
+    const text = await textOrNull(path.join(root, beforeFile));
     return new Set(z.array(z.string()).parse(JSON.parse(text ?? '[]')));
   } catch {
     return new Set();

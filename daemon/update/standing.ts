@@ -92,13 +92,11 @@ async function readPending(host: Host, signal: AbortSignal): Promise<Standing['p
   throw systemError(`the boot state cannot be read: ${text.trim().slice(-300)}`);
 }
 
+/** A card that lost news of updates, or cannot read them, has lost nothing that runs. */
 async function readKept<Value>(host: Host, name: string, schema: z.ZodType<Value>): Promise<Value | null> {
-  const text = await textOrNull(path.join(host.root, keptFolder, name));
-  if (text === null) return null;
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse((await textOrNull(path.join(host.root, keptFolder, name))) ?? 'null'));
   } catch {
-    // A card that lost a file of news has lost nothing that runs.
     return null;
   }
 }

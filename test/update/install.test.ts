@@ -1,0 +1,301 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import t, { type Test } from 'tap';
+import type { InstallOrder } from '../../daemon/update/install.ts';
+import { installUpdate } from '../../daemon/update/install.ts';
+import { raucError, slotStatus } from '../../daemon/update/rauc.ts';
+import { bundleUrl, readRequest, readState, type UpdateState } from '../../daemon/update/request.ts';
+import { serveRequest } from '../../daemon/update/serve.ts';
+import { publish, readStanding, stateOf } from '../../daemon/update/standing.ts';
+import { FakeHost } from './fake-host.ts';
+
+const signal = new AbortController().signal;
+const manifestSha256 = 'ef'.repeat(32);
+const imageSha256 = 'cd'.repeat(32);
+const info = (version: string): string =>
+  JSON.stringify({
+    ...{ compatible: 'surfaced-pi-arm64', version, hash: manifestSha256, format: 'verity' },
+    images: [{ rootfs: { checksum: imageSha256, size: 4096 } }],
+  });
+
+/** A surface on 1.2.0; its rauc has handlers, as the real one, and says what the real one says. */
+function surface(t: Test, version = '1.3.0'): FakeHost {
+  const host = new FakeHost('1.2.0');
+  t.teardown(() => host.end());
+  host.answers.set('rauc info', () => ({ stdout: info(version) }));
+  host.answers.set('rauc install', (onLine) => {
+    const transaction = /--transaction-id=(\S+)/.exec(host.ran.at(-1) ?? '')?.[1] ?? '';
+    const env = host.sandbox.environment(version, { RAUC_TRANSACTION_ID: transaction });
+    onLine?.('installing');
+    onLine?.(' 20% Checking bundle done.');
+    const { status } = host.sandbox.handler('pre-install', env);
+    if (status !== 0) {
+      const error = `Pre-install handler error: Child process exited with code ${status}`;
+      return { code: 1, text: `100% Installing failed.\nLastError: ${error}\nInstalling \`x\` failed\n` };
+    }
+    onLine?.(' 60% Copying image to rootfs.1');
+    const after = host.sandbox.handler('post-install', env);
+    onLine?.('100% Installing done.');
+    return { code: after.status ?? 1, text: after.said };
+  });
+  return host;
+}
+const order = (more: Partial<InstallOrder> = {}): InstallOrder => ({
+  ...{ place: '/media/x.raucb', caPem: null, manifestSha256: null, mayBeOlder: false, requestId: null },
+  ...more,
+});
+const stateIn = (host: FakeHost): UpdateState =>
+  JSON.parse(host.sandbox.read('run/surfaced/update/state.json'));
+const silent = (): void => undefined;
+
+t.test('an installation, and what is told of it', async (t) => {
+  const host = surface(t);
+  const told: string[] = [];
+  const version = await installUpdate(
+    host,
+    order({ requestId: 'r1' }),
+    (percent, text) => told.push(`${percent} ${text}`),
+    signal,
+  );
+  t.equal(version, '1.3.0');
+  t.same(told, ['20 Checking bundle done.', '60 Copying image to rootfs.1', '100 Installing done.']);
+  t.match(stateIn(host), { state: 'installed', version: '1.3.0', progress: null, code: null, id: 'r1' });
+  t.same(readdirSync(host.sandbox.at('run/surfaced-update')), [], 'nothing is left for another installation');
+  t.ok(existsSync(host.sandbox.at('data/shared/update/before.json')));
+  t.match(await readStanding(host, signal), {
+    outcome: 'waits',
+    pending: 'waits',
+    last: { version: '1.3.0', slot: 'b' },
+  });
+});
+
+t.test('what becomes of an update', async (t) => {
+  const host = surface(t);
+  await installUpdate(host, order(), silent, signal);
+  const { sandbox } = host;
+  const outcome = async () => stateOf(await readStanding(host, signal));
+  sandbox.boot({ running: 'a', good: 'a', trial: 'b', left: 0 });
+  t.match(await outcome(), { state: 'failed', version: '1.3.0', detail: /left again: it did not come up/ });
+  const failure = { version: '1.3.0', rootHash: 'ab'.repeat(32), reason: 'panel: gone' };
+  writeFileSync(sandbox.at('data/shared/update/last-failure.json'), JSON.stringify(failure));
+  t.match(await outcome(), { state: 'failed', detail: 'left again: panel: gone' });
+  writeFileSync(
+    sandbox.at('data/shared/update/last-failure.json'),
+    JSON.stringify({ ...failure, version: '1.2.9' }),
+  );
+  t.match(await outcome(), { detail: /did not come up/ }, 'the failure of another one');
+  sandbox.runs('1.3.0', 'ab'.repeat(32));
+  sandbox.boot({ running: 'b', good: 'a', trial: 'b', left: 2 });
+  t.match(await outcome(), { state: 'trial', version: '1.3.0' });
+  sandbox.boot({ running: 'b', good: 'b', trial: '', left: 0 });
+  t.match(await outcome(), { state: 'idle', version: null });
+  writeFileSync(sandbox.at('data/shared/update/last-update.json'), '{"version":');
+  t.match(await outcome(), { state: 'idle' }, 'a note that a cut has left broken');
+  writeFileSync(sandbox.at('run/surfaced/boot/version'), '');
+  await t.rejects(readStanding(host, signal), {
+    code: 'E_UPDATE_SYSTEM',
+    message: /boot\/version is missing/,
+  });
+});
+
+t.test('a downgrade is refused, and root may allow it', async (t) => {
+  const host = surface(t, '1.1.0');
+  await t.rejects(installUpdate(host, order(), silent, signal), { code: 'E_UPDATE_DOWNGRADE' });
+  t.match(stateIn(host), { state: 'failed', version: '1.1.0', code: 'E_UPDATE_DOWNGRADE' });
+  t.equal(await installUpdate(host, order({ mayBeOlder: true }), silent, signal), '1.1.0');
+  await t.rejects(installUpdate(host, order({ mayBeOlder: true }), silent, signal), {
+    code: 'E_UPDATE_PENDING',
+  });
+});
+
+t.test('another bundle than the one asked for is not even begun', async (t) => {
+  const host = surface(t);
+  const wanted = order({ manifestSha256: '00'.repeat(32) });
+  await t.rejects(installUpdate(host, wanted, silent, signal), { code: 'E_UPDATE_BUNDLE' });
+  t.notOk(host.ran.some((line) => line.startsWith('rauc install')));
+  host.answers.set('rauc info', () => ({ stdout: info('1.3.0').replace(imageSha256, '00'.repeat(32)) }));
+  await t.rejects(
+    installUpdate(host, order(), silent, signal),
+    { code: 'E_UPDATE_BUNDLE' },
+    'became another one in between',
+  );
+});
+
+t.test('the CA of a server is given to rauc as a file, and taken away', async (t) => {
+  const host = surface(t);
+  const caPem = '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n';
+  let seen = '';
+  host.answers.set('rauc info', () => {
+    seen = readFileSync(/--tls-ca=(\S+)/.exec(host.ran.at(-1) ?? '')?.[1] ?? '', 'utf8');
+    return { stdout: info('1.3.0') };
+  });
+  await installUpdate(
+    host,
+    order({ place: 'https://gateway:8443/v1/updates/1.3.0.raucb', caPem }),
+    silent,
+    signal,
+  );
+  t.equal(seen, caPem);
+  t.same(readdirSync(host.sandbox.at('run/surfaced-update')), []);
+});
+
+t.test("RAUC's words", async (t) => {
+  const cases = [
+    [
+      'signature verification failed: Verify error: self-signed certificate in certificate chain',
+      'E_UPDATE_SIGNER',
+    ],
+    ['signature verification failed: Verify error: unsuitable certificate purpose', 'E_UPDATE_SIGNER'],
+    [
+      "LastError: Compatible mismatch: Expected 'surfaced-pi-arm64' but bundle manifest has 'x'",
+      'E_UPDATE_COMPATIBLE',
+    ],
+    ["Version mismatch: Expected at least '0.1.0' but bundle manifest has '0.0.9'", 'E_UPDATE_DOWNGRADE'],
+    ['bundle payload is corrupted', 'E_UPDATE_DATA'],
+    [
+      'Installation error: Failed updating slot rootfs.1: Failed to copy data: Error reading: Input/output error',
+      'E_UPDATE_DATA',
+    ],
+    ['Slot (10 bytes) is too small for image (20 bytes).', 'E_UPDATE_SPACE'],
+    ['No space left on device', 'E_UPDATE_SPACE'],
+    ['Failed to contact rauc service: timeout', 'E_UPDATE_SYSTEM'],
+    ['Already processing a different method', 'E_UPDATE_PENDING'],
+    ['SSL peer certificate or SSH remote key was not OK', 'E_UPDATE_SOURCE'],
+    ["Couldn't resolve host name", 'E_UPDATE_SOURCE'],
+    ['server not responding', 'E_UPDATE_SOURCE'],
+    ['Signature size (18446744073709551615) exceeds bundle size', 'E_UPDATE_BUNDLE'],
+    ["Bundle format 'plain' not allowed", 'E_UPDATE_BUNDLE'],
+    ['something that nobody has met', 'E_UPDATE_SYSTEM'],
+  ] as const;
+  for (const [said, code] of cases) {
+    const error = raucError(`  0% Installing\n100% Installing failed.\n${said}\nInstalling \`x\` failed\n`, {
+      place: 'x',
+    });
+    t.equal(error.code, code, said);
+    t.match(error.message, said.replace('LastError: ', ''));
+  }
+});
+
+t.test('slots as RAUC has kept them', async (t) => {
+  const host = surface(t);
+  const slot = (bootname: string, kept: object) => ({
+    [`rootfs.${bootname}`]: { bootname, slot_status: kept },
+  });
+  const installed = {
+    bundle: { version: '1.3.0' },
+    status: 'ok',
+    installed: { timestamp: '2027-06-01T00:00:00Z' },
+  };
+  const slots = [slot('b', installed), slot('a', { bundle: { compatible: null } })];
+  host.answers.set('rauc status', () => ({ stdout: JSON.stringify({ slots }) }));
+  t.same(await slotStatus(host, signal), [
+    { name: 'a', version: null, installedAt: null, isWhole: true },
+    { name: 'b', version: '1.3.0', installedAt: '2027-06-01T00:00:00Z', isWhole: true },
+  ]);
+  host.answers.set('rauc status', () => ({ code: 1, text: 'no service' }));
+  await t.rejects(slotStatus(host, signal), { code: 'E_UPDATE_SYSTEM', message: /no service/ });
+});
+
+const request = {
+  action: 'install',
+  id: 'r-7',
+  version: '1.3.0',
+  url: 'https://10.0.2.2:8443/v1/updates/1.3.0.raucb',
+  caPem: null,
+  manifestSha256,
+};
+
+t.test('requests of the device daemon', async (t) => {
+  const host = surface(t);
+  const file = host.sandbox.at('run/surfaced/update/request.json');
+  const ask = (what: unknown): void =>
+    writeFileSync(file, typeof what === 'string' ? what : JSON.stringify(what));
+  const serve = () => serveRequest(host, silent, signal);
+  await serve();
+  t.same(host.ran, [], 'no request, nothing done');
+  ask(request);
+  await serve();
+  t.notOk(existsSync(file));
+  t.match(stateIn(host), { state: 'installed', version: '1.3.0', id: 'r-7' });
+  t.notOk(host.ran.includes('systemctl reboot'), 'not before it is asked for');
+  ask({ action: 'restart', id: 'r-8' });
+  await serve();
+  t.equal(host.ran.at(-1), 'systemctl reboot');
+
+  host.sandbox.boot({ running: 'a', good: 'a', trial: '', left: 0 });
+  ask({ action: 'restart', id: 'r-9' });
+  await t.rejects(serve(), { code: 'E_UPDATE_REQUEST', message: /no update waits/ });
+  t.equal(host.ran.filter((line) => line === 'systemctl reboot').length, 1);
+});
+
+t.test('requests that are not taken', async (t) => {
+  const wrong: readonly (readonly [what: string, request: unknown, told: RegExp])[] = [
+    ['no JSON', '{', /not JSON/],
+    ['another action', { ...request, action: 'shell' }, /action/],
+    ['more than is known', { ...request, allowDowngrade: true }, /whole: Unrecognized key/],
+    ['plain HTTP', { ...request, url: 'http://10.0.2.2/x.raucb' }, /url: an https URL/],
+    ['a file', { ...request, url: 'file:///etc/passwd' }, /url/],
+    ['an option', { ...request, url: '--tls-no-verify' }, /url/],
+    ['a password in the URL', { ...request, url: 'https://a:b@host/x' }, /url/],
+    ['two lines', { ...request, url: 'https://host/x\nhttps://other' }, /url/],
+    [
+      'a key for a CA',
+      { ...request, caPem: '-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n' },
+      /caPem/,
+    ],
+    ['too long', { ...request, id: 'x'.repeat(70_000) }, /more than 65536 bytes/],
+  ];
+  for (const [what, asked, told] of wrong) {
+    const host = surface(t);
+    const file = host.sandbox.at('run/surfaced/update/request.json');
+    writeFileSync(file, typeof asked === 'string' ? asked : JSON.stringify(asked));
+    await t.rejects(serveRequest(host, silent, signal), { code: 'E_UPDATE_REQUEST', message: told }, what);
+    t.notOk(existsSync(file), `${what}: taken away, or it would be served for ever`);
+    t.match(stateIn(host), { state: 'idle', code: 'E_UPDATE_REQUEST' }, what);
+    t.same(host.ran, [], what);
+  }
+});
+
+t.test('what is no file is not waited for, and no link is followed', async (t) => {
+  const host = surface(t);
+  const file = host.sandbox.at('run/surfaced/update/request.json');
+  execFileSync('mkfifo', [file]);
+  await t.rejects(readRequest(file), { code: 'E_UPDATE_REQUEST', message: /not a regular file/ });
+  const link = `${file}.link`;
+  symlinkSync(host.sandbox.at('etc/os-release'), link);
+  await t.rejects(readRequest(link), { code: 'E_UPDATE_REQUEST', message: /ELOOP/ });
+  mkdirSync(`${file}.folder`);
+  await t.rejects(readRequest(`${file}.folder`), { code: 'E_UPDATE_REQUEST' });
+  t.equal(await readRequest(`${file}.none`), null);
+});
+
+t.test('a state is written whole, over whatever is in its place', async (t) => {
+  const host = surface(t);
+  const file = host.sandbox.at('run/surfaced/update/state.json');
+  symlinkSync(host.sandbox.at('etc/os-release'), file);
+  const was = host.sandbox.read('etc/os-release');
+  const state = { state: 'idle', version: null, detail: 'x', progress: null, code: null, id: null } as const;
+  await publish(host, state);
+  t.same(await readState(file), state);
+  t.equal(host.sandbox.read('etc/os-release'), was, 'a link that somebody put there was not written through');
+  t.same(readdirSync(host.sandbox.at('run/surfaced/update')), ['state.json']);
+});
+
+t.test('addresses', async (t) => {
+  for (const good of [
+    'https://gateway.example/x',
+    'https://[::1]:8443/v1/updates/1.0.0.raucb',
+    'https://10.0.2.2:1/',
+  ])
+    t.ok(bundleUrl.safeParse(good).success, good);
+  for (const bad of [
+    'HTTPS://x/',
+    'https:///x',
+    'https://x/?a#b',
+    'https://x/ y',
+    'https://x:99999/',
+    'ftp://x',
+    '',
+  ])
+    t.notOk(bundleUrl.safeParse(bad).success, bad);
+});
