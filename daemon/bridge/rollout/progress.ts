@@ -214,5 +214,6 @@ const detailOf = ({ detail }: UpdateReport): string => detail;
 
 /** Whether the first is older than the second; what is no version is not. */
 function isOlder(one: string | null, other: string): boolean {
-  return one !== null && versionPattern.test(one) && compareVersions(one, other) < 0;
+  const areVersions = one !== null && versionPattern.test(one) && versionPattern.test(other);
+  return areVersions && compareVersions(one, other) < 0;
 }

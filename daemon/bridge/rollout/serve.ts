@@ -14,6 +14,7 @@ import type { UpdatesFolder } from './folder.ts';
 /** Where bundles are, as a route. */
 export const bundleRoute = path.posix.join(path.posix.dirname(bundlePath('')), ':file');
 
+const suffix = '.raucb';
 /** Answers at the same time: all of them, and to one network. A surface has a few, and several may share an address. */
 const mostAnswers = { ofAll: 128, ofNetwork: 48 } as const;
 /** Requests of one network: a burst, and a second. One surface makes some thousand requests for an update. */
@@ -61,7 +62,7 @@ export function serveBundles(parts: ServeParts): (app: FastifyInstance<Server>) 
         if (!hasPlace(network)) return tooMany(reply, 503, 'too many bundles are being fetched; try again');
         // Nothing of the request becomes a path: it only chooses among what the folder offers.
         const { file } = request.params;
-        const offer = file.endsWith('.raucb') ? folder.offer(path.basename(file, '.raucb')) : null;
+        const offer = file.endsWith(suffix) ? folder.offer(file.slice(0, -suffix.length)) : null;
         if (offer === null) return reply.code(404).send({ error: { message: 'there is no such bundle' } });
         change(network, 1);
         reply.raw.once('close', () => change(network, -1));

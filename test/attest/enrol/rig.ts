@@ -4,7 +4,7 @@ import { Agent, type AgentOptions, request } from 'node:https';
 import path from 'node:path';
 import type { Test } from 'tap';
 import { type Authority, loadAuthority } from '../../../daemon/attest/authority/ca.ts';
-import { startEnrolServer } from '../../../daemon/attest/enrol/server.ts';
+import { type EnrolServerOptions, startEnrolServer } from '../../../daemon/attest/enrol/server.ts';
 import { openTokens, type Tokens } from '../../../daemon/attest/enrol/tokens.ts';
 import { createMemoryRegistry, type MemoryRegistry } from '../../../daemon/bridge/registry/memory.ts';
 import type { Clock } from '../../../daemon/clock.ts';
@@ -54,6 +54,7 @@ export async function startRig(
   t: Test,
   change: Partial<GatewayConfig> = {},
   stateDir = t.testdir(),
+  more: EnrolServerOptions['more'] = null,
 ): Promise<Rig> {
   const base = parseConfig(
     'Gateway',
@@ -75,7 +76,7 @@ export async function startRig(
   const attesting = standInAttesting();
   const audit = standInAudit();
   const parts = { config, authority, tokens, registry, attesting, audit, clock };
-  const server = await startEnrolServer({ ...parts, brokerPort: 8883, more: null, log: silentLog });
+  const server = await startEnrolServer({ ...parts, brokerPort: 8883, more, log: silentLog });
   t.teardown(() => server.close());
   return {
     ...parts,
