@@ -52,6 +52,9 @@ async function makeUsers(toolbox: Toolbox, root: string, epoch: number): Promise
     binds: [root],
     env: { SOURCE_DATE_EPOCH: String(epoch) },
   });
+  // Made without a password, root would be asked for one at the first start that may ask.
+  const shadow = path.join(root, 'etc/shadow');
+  await writeFile(shadow, (await readFile(shadow, 'utf8')).replace(/^root:[^:]*:/m, 'root:!*:'));
   const list = 'usr/lib/sysusers.d/00-surfaced-image.conf';
   const numbers = await readFile(path.join(root, list), 'utf8');
   for (const file of ['etc/passwd', 'etc/group']) {

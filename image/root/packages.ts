@@ -32,7 +32,7 @@ export const absentPackages: readonly string[] = [
 
 /** Programs of busybox that people and scripts expect by name, in place of packages of their own. */
 export const busyboxPrograms: readonly string[] = [
-  'awk clear free hexdump less nc nslookup pidof ping ps reset top',
+  'awk clear free hexdump kill less nc nslookup pidof ping ps reset top',
   'uptime vi watch wget which xxd',
 ].flatMap((line) => line.split(' '));
 
@@ -57,6 +57,9 @@ export const unneededPaths: readonly string[] = [
     'etc/dhcp',
   ],
   ...['etc/apt', 'etc/dpkg', 'etc/kernel', 'etc/initramfs-tools', 'etc/initramfs', 'etc/selinux'],
+  // Links to what other packages or Debian's scripts would make.
+  ...['etc/modules-load.d/modules.conf', 'etc/rmt', 'usr/lib/environment.d/99-environment.conf'],
+  'usr/share/zoneinfo/localtime',
   ...['etc/logrotate.d', 'etc/update-motd.d', 'usr/share/doc/systemd', 'usr/share/dpkg', 'usr/lib/lsb'],
   // Conversions between character sets: all is UTF-8.
   'usr/lib/aarch64-linux-gnu/gconv',
