@@ -11,6 +11,7 @@ import { frameBytes } from './frame-bytes.ts';
 import { gpioEdges } from './gpio-edges.ts';
 import { idleLink } from './idle-link.ts';
 import { idlePanel } from './idle-panel.ts';
+import { image } from './image.ts';
 import { midiToPut } from './midi-to-put.ts';
 import { podToLight } from './pod-to-light.ts';
 import { powerOn } from './power-on.ts';
@@ -36,6 +37,7 @@ const benches: readonly Bench[] = [
   tpmEnrol,
   verifier,
   powerOn,
+  image,
 ];
 
 /** Folders of benches under way; removed at the latest when the process ends. */
@@ -100,6 +102,7 @@ function machine(): Making['machine'] {
     mosquitto: /version (\S+)/.exec(firstLine('mosquitto', '-h'))?.[1] ?? 'none',
     swtpm: /version ([\d.]+)/.exec(firstLine('swtpm', '--version'))?.[1] ?? 'none',
     'tpm2-tools': /version="([\d.]+)/.exec(firstLine('tpm2_quote', '--version'))?.[1] ?? 'none',
+    qemu: /version ([\d.]+)/.exec(firstLine('qemu-system-aarch64', '--version'))?.[1] ?? 'none',
     kubectl: /v[\d.]+/.exec(firstLine('kubectl', 'version', '--client'))?.[0] ?? 'none',
     'load before': (os.loadavg()[0] ?? 0).toFixed(1),
   };

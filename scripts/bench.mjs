@@ -16,6 +16,12 @@ installPrograms(
     swtpm: 'swtpm',
     tpm2_quote: 'tpm2-tools',
     evmctl: 'ima-evm-utils',
+    'qemu-system-aarch64': 'qemu-system-arm',
+    'update-binfmts': 'binfmt-support',
+    'qemu-aarch64-static': 'qemu-user-static',
+    'arch-test': 'arch-test',
+    mmdebstrap: 'mmdebstrap',
+    ssh: 'openssh-client',
   },
   'benches that need them are skipped',
 );
