@@ -9,7 +9,7 @@ import type { RequestOptions } from 'node:https';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import type { KubeConfig } from '@kubernetes/client-node';
-import type { buildConnector, Dispatcher } from 'undici';
+import { Agent, type buildConnector, type Dispatcher, ProxyAgent } from 'undici';
 import { parse } from 'yaml';
 import type { Clock } from '../../clock.ts';
 import type { GatewayConfig } from '../../config/schema.ts';
@@ -221,7 +221,6 @@ export class Credentials {
   }
 
   async #newDispatcher(agentOptions: Record<string, unknown>): Promise<Dispatcher> {
-    const { Agent, ProxyAgent } = await import('undici');
     const cluster = this.#kubeConfig.getCurrentCluster();
     const wanted = this.#kubeConfig.createDispatcherOptions(cluster, agentOptions);
     const { connectMs, keepAliveMs } = this.#options.tuning;
