@@ -182,3 +182,39 @@ t.test('512 Pods: as many as fit, in order', async (t) => {
   t.same(kept, pods.slice(0, kept.length));
   t.equal(decoded.message.podsLeftOut, 512 - kept.length);
 });
+
+t.test('updates fit beside ends that know nothing of them', async (t) => {
+  const update = { state: 'installing', version: '1.2.0', detail: 'x'.repeat(256) };
+  const tele = { v: 1, at: 1, counters: { connects: 1 } };
+  t.match(decode(teleMessage, bytes(tele)), { ok: true }, 'from a surface that says nothing of updates');
+  t.match(decode(teleMessage, bytes({ ...tele, update })), { ok: true, message: { update } });
+  for (const wrong of [
+    { ...update, version: '../1.2.0' },
+    { ...update, state: 'resting' },
+    { ...update, detail: 'x'.repeat(257) },
+    { ...update, extra: 1 },
+  ])
+    t.match(decode(teleMessage, bytes({ ...tele, update: wrong })), { ok: false, problem: /^update/ });
+  const ctl = { v: 1, type: 'update', version: '1.2.0', manifestSha256: 'ab'.repeat(32) };
+  t.match(decode(ctlMessage, bytes(ctl)), { ok: true, message: ctl });
+  t.match(decode(ctlMessage, bytes({ ...ctl, version: '1.2' })), { ok: false, problem: /^version/ });
+  // As surfaces before updates read it: a type that they do not know is counted, and nothing follows from it.
+  t.match(decode(ctlMessage, bytes({ ...ctl, type: 'dance' })), { ok: false, problem: /^type/ });
+  t.equal(
+    decode(
+      birthMessage,
+      bytes({
+        v: 1,
+        session: 'abcdefgh',
+        at: 1,
+        model: '',
+        firmware: '',
+        controls: [],
+        clock: 'unset',
+        update,
+      }),
+    ).ok,
+    false,
+    'a birth may not tell of updates: gateways refuse what they do not know in it',
+  );
+});
