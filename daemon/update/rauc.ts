@@ -94,7 +94,7 @@ const meanings: readonly (readonly [sign: RegExp, code: ErrorCode, what: string]
   [/Compatible mismatch: /, 'E_UPDATE_COMPATIBLE', 'for another kind of device'],
   [/bundle payload is corrupted|Input\/output error|verity/i, 'E_UPDATE_DATA', 'its data is damaged'],
   [/No space left|too small for image/, 'E_UPDATE_SPACE', 'does not fit'],
-  [/No such file/, 'E_UPDATE_SOURCE', 'there is no such file'],
+  [/^No such file: /m, 'E_UPDATE_SOURCE', 'there is no such file'],
   [
     /Failed to contact rauc service|creating proxy|service disappeared/,
     'E_UPDATE_SYSTEM',
@@ -120,22 +120,27 @@ const meanings: readonly (readonly [sign: RegExp, code: ErrorCode, what: string]
 
 /** The error that RAUC's words stand for. */
 export function raucError(said: string, { place }: Pick<BundleSource, 'place'>): SurfacedError {
-  const [, code, what] = meanings.find(([sign]) => sign.test(said)) ?? [
+  const lines = problemsIn(said);
+  const told = lines.join('\n');
+  const [, code, what] = meanings.find(([sign]) => sign.test(told)) ?? [
     null,
     'E_UPDATE_SYSTEM' as const,
     'RAUC failed',
   ];
-  return new SurfacedError(code, `${place}: ${what} (${lastWords(said)})`);
+  return new SurfacedError(code, `${place}: ${what} (${lastOf(lines)})`);
 }
 
-/** What it said last, without progress and marks of time. */
-function lastWords(said: string): string {
-  const lines = said
+/** What it said went wrong: without its log, which names everything that it does, and without progress. */
+const problemsIn = (said: string): readonly string[] =>
+  said
     .split('\n')
-    .map((line) => line.replace(/^rauc-\w+: [\d:.]+: |^LastError: /, '').trim())
-    .filter((line) => line !== '' && !/^\d{1,3}% |^Installing .* failed$|^idle$/.test(line));
-  return (lines.at(-1) ?? 'it said nothing').slice(0, 300);
-}
+    .map((line) => line.replace(/^LastError: /, '').trim())
+    .filter(
+      (line) =>
+        !/^$|^rauc[\w-]*-Message: |^\d{1,3}% |^Installing .* failed$|^(?:idle|installing)$/.test(line),
+    );
+
+const lastOf = (lines: readonly string[]): string => (lines.at(-1) ?? 'it said nothing').slice(0, 300);
 
 /** Whether a place is one of the network. */
 export const isUrl = (place: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(place);
@@ -172,7 +177,10 @@ export async function slotStatus(host: Host, signal: AbortSignal): Promise<reado
   const { code, stdout, text } = await host.run(command, { onLine: null, signal });
   const parsed = status.safeParse(jsonIn(stdout));
   if (code !== 0 || !parsed.success)
-    throw new SurfacedError('E_UPDATE_SYSTEM', `RAUC tells nothing of the slots (${lastWords(text)})`);
+    throw new SurfacedError(
+      'E_UPDATE_SYSTEM',
+      `RAUC tells nothing of the slots (${lastOf(problemsIn(text))})`,
+    );
   return parsed.data.slots
     .flatMap((one) => Object.values(one))
     .map(({ bootname, slot_status: kept }) => ({
