@@ -34,8 +34,10 @@ function appendSecondDisk(bytes: number): string {
   return [
     `setexpr sd_end ${variable('sd_initrd')} + ${variable('sd_initrd_bytes')}`,
     `mw.b ${end} 0 1000`,
-    `setexpr sd_end ${end} + fff`,
-    `setexpr sd_end ${end} \\& fffffffffffff000`,
+    // Without an `&`, at which `run` stops.
+    `setexpr sd_end ${end} / 1000`,
+    `setexpr sd_end ${end} + 1`,
+    `setexpr sd_end ${end} * 1000`,
     'virtio dev 1',
     `virtio read ${end} 0 ${hex(blocks)}`,
     `setexpr sd_end ${end} + ${hex(blocks * sectorBytes)}`,

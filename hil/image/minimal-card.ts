@@ -60,8 +60,11 @@ export async function makeMinimalCard({
   }
   const folder = path.dirname(output);
   const work = await mkdtemp(path.join(folder, '.card-'));
+  const inputs = [bootScript, slots.a, slots.b].flatMap((file) =>
+    file === null ? [] : [path.dirname(file)],
+  );
   const run = (command: string, ...args: string[]) =>
-    toolbox.run(command, args, { binds: [folder, path.dirname(bootScript)] });
+    toolbox.run(command, args, { binds: [folder, ...inputs] });
   const put = (file: string, at: number) =>
     run(
       'dd',

@@ -61,12 +61,7 @@ grow_partition() {
   size=$(((end - start) / 2048 * 2048))
   [ "$size" -gt "$(sectors "${partition}4")" ] || return 0
   say "growing the data partition to $((size / 2048)) MiB"
-  number=$size
-  bytes=
-  for _ in 1 2 3 4; do
-    bytes=$bytes$(printf '\\%03o' $((number % 256)))
-    number=$((number / 256))
-  done
+  bytes=$(printf '\\%03o' $((size % 256)) $((size / 256 % 256)) $((size / 65536 % 256)) $((size / 16777216)))
   # The number of sectors of the fourth entry.
   printf "$bytes" | dd of="/dev/$disk" bs=1 seek=506 count=4 conv=notrunc,fsync 2>/dev/null ||
     warn 'the partition table cannot be written'

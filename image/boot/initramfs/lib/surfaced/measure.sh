@@ -16,13 +16,9 @@ hex() {
   od -An -v -tx1 | tr -d ' \n'
 }
 
-# bytes HEX
+# bytes HEX: what it stands for. printf takes its format again for each of the numbers.
 bytes() {
-  octal=
-  for byte in $(printf %s "$1" | sed 's/../& /g'); do
-    octal=$octal$(printf '\\%03o' "0x$byte")
-  done
-  printf "$octal"
+  printf "$(printf '\\%03o' $(printf %s "$1" | sed 's/../ 0x&/g'))"
 }
 
 # tpm HEX: one command, its answer in hex. The TPM is file descriptor 3; it takes a command in one piece.
