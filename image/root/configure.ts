@@ -32,7 +32,10 @@ export function osRelease(text: string, version: string): string {
   return `${[...kept, 'IMAGE_ID=surfaced', `IMAGE_VERSION=${version}`, 'DEFAULT_HOSTNAME=surfaced'].join('\n')}\n`;
 }
 
-/** Fields of `/etc/passwd` or `/etc/group` that hold numbers given out by chance: a name, and its number. */
+/**
+ * Names in `accounts` (lines of `/etc/passwd` or `/etc/group`) with a number of the ranges that are given out in order of
+ * appearance, for which `wanted` (sysusers.d(5)) has no number.
+ */
 export function unnumbered(accounts: string, wanted: string): string[] {
   const named = new Set(
     wanted
@@ -127,6 +130,9 @@ export async function configureRoot({ toolbox, root, version, epoch }: Configura
     await rm(path.join(root, name), { recursive: true, force: true });
     await mkdir(path.join(root, name), { recursive: true });
   }
+  // What would be made or corrected at each start, where nothing can be written then.
+  const prefixes = ['/etc', '/home', '/root', '/srv'].map((name) => `--prefix=${name}`);
+  await inTree('systemd-tmpfiles', `--root=${root}`, '--create', '--boot', ...prefixes);
   const kernelVersion = await placeKernel(root);
   await inTree('depmod', '--basedir', root, kernelVersion);
   await inTree('systemctl', `--root=${root}`, 'preset-all');
