@@ -43,19 +43,31 @@ interface Order {
   readonly keys: string | null;
 }
 
+/** @throws SurfacedError E_IMAGE_ORDER for options that there are not */
+function valuesOf(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        board: { type: 'string', default: 'debian' },
+        output: { type: 'string', default: path.join('dist', 'image') },
+        version: { type: 'string', default: projectVersion },
+        'no-compress': { type: 'boolean', default: false },
+        'base-url': { type: 'string' },
+        keys: { type: 'string' },
+      },
+    }).values;
+  } catch (cause) {
+    // Of parseArgs: TypeErrors that name the option.
+    throw new SurfacedError('E_IMAGE_ORDER', cause instanceof Error ? cause.message : String(cause), {
+      cause,
+    });
+  }
+}
+
 /** @throws SurfacedError E_IMAGE_ORDER for what cannot be built */
 function orderOf(args: readonly string[]): Order {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      board: { type: 'string', default: 'debian' },
-      output: { type: 'string', default: path.join('dist', 'image') },
-      version: { type: 'string', default: projectVersion },
-      'no-compress': { type: 'boolean', default: false },
-      'base-url': { type: 'string' },
-      keys: { type: 'string' },
-    },
-  });
+  const values = valuesOf(args);
   const profiles: Readonly<Record<string, BoardProfile>> = boardProfiles;
   const profile = Object.hasOwn(profiles, values.board) ? profiles[values.board] : undefined;
   if (profile === undefined)
@@ -70,11 +82,12 @@ function orderOf(args: readonly string[]): Order {
     );
   if (!versionPattern.test(values.version))
     throw new SurfacedError('E_IMAGE_ORDER', `--version ${values.version}: not a version such as 0.1.0`);
-  const base = values['base-url'] === undefined ? null : URL.parse(values['base-url']);
-  if (base === null ? values['base-url'] !== undefined : base.protocol !== 'https:')
+  const address = values['base-url'] ?? null;
+  const base = address !== null && URL.canParse(address) ? new URL(address) : null;
+  if (address !== null && base?.protocol !== 'https:')
     throw new SurfacedError(
       'E_IMAGE_ORDER',
-      `--base-url ${values['base-url']}: not an address that begins with https://`,
+      `--base-url ${address}: not an address that begins with https://`,
     );
   return {
     profile,
