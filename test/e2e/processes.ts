@@ -26,9 +26,15 @@ export class Surfaced {
   readonly #waiting = new Set<() => void>();
   readonly name: string;
 
-  constructor(name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  /** @param program what is run instead of `surfaced` */
+  constructor(
+    name: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    program: string = main,
+  ) {
     this.name = name;
-    this.#child = spawn(process.execPath, ['--import=tsx', main, ...args], {
+    this.#child = spawn(process.execPath, ['--import=tsx', program, ...args], {
       cwd: root,
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
