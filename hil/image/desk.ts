@@ -36,6 +36,8 @@ export interface DeskOptions {
   readonly kernelVersion: string;
   /** `policy` of the Gateway file. */
   readonly policy: object;
+  /** `updates` of the Gateway file; null: it offers none. */
+  readonly updates: object | null;
   readonly certificateTtlSeconds: number;
 }
 
@@ -56,11 +58,12 @@ export class Desk {
 
   /** The gateway runs and knows what the surface's fader is for; there is no machine yet. */
   static async make(options: DeskOptions): Promise<Desk> {
-    const { test, policy, certificateTtlSeconds } = options;
+    const { test, policy, updates, certificateTtlSeconds } = options;
     const site = await AttestSite.make(test, {
       certificateTtlSeconds,
       hosts: [hostAddress],
       policy,
+      updates,
       surfaces: { [surfaceName]: [{ control: 'fader1', target, max: mostReplicas }] },
     });
     await site.startGateway();

@@ -17,7 +17,13 @@ const application = ['console.log(1)\n', 'console.log(2)\n'] as const;
 
 t.test('an update is rolled out, withdrawn and put back', { skip: withoutSwtpm }, async (t) => {
   const policy = { signers: ['signing.pem.pub'] };
-  const site = await AttestSite.make(t, { certificateTtlSeconds: 600, hosts: null, policy, surfaces: {} });
+  const site = await AttestSite.make(t, {
+    certificateTtlSeconds: 600,
+    hosts: null,
+    updates: null,
+    policy,
+    surfaces: {},
+  });
   const inSite = (name: string): string => path.join(site.folder, name);
   await surfaced('policy', 'key', '--out', inSite('signing.pem'));
   await site.startGateway();

@@ -13,6 +13,7 @@ t.test('it comes back by itself', { skip: withoutSwtpm }, async (t) => {
   const site = await AttestSite.make(t, {
     certificateTtlSeconds: 600,
     hosts: null,
+    updates: null,
     policy: {},
     surfaces: {},
   });

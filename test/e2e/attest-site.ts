@@ -70,6 +70,8 @@ export interface SiteOptions {
   readonly hosts: readonly string[] | null;
   /** `policy` of the Gateway file; its folder of reference sets is `references`. */
   readonly policy: object;
+  /** `updates` of the Gateway file; null: it offers none. */
+  readonly updates: object | null;
   /** Bindings of each surface that is in the registry before it is approved, by its name. */
   readonly surfaces: Readonly<Record<string, readonly object[]>>;
 }
@@ -113,7 +115,7 @@ export class AttestSite {
         cluster.control.create(object);
     }
     const site = new AttestSite(test, folder, cluster);
-    const { certificateTtlSeconds, policy, hosts } = options;
+    const { certificateTtlSeconds, policy, updates, hosts } = options;
     const gateway = {
       apiVersion,
       kind: 'Gateway',
@@ -126,6 +128,7 @@ export class AttestSite {
       broker: { listen: `127.0.0.1:${await freePort()}` },
       registry: { folder: 'surfaces' },
       policy: { references: 'references', ...policy },
+      ...(updates === null ? {} : { updates }),
       cluster: { kubeconfig: cluster.kubeconfigPath },
     };
     await writeFile(site.gatewayFile, stringify(gateway));

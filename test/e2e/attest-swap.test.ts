@@ -11,6 +11,7 @@ t.test('who is known stays known, and nobody else', { skip: withoutSwtpm }, asyn
   const site = await AttestSite.make(t, {
     certificateTtlSeconds: 600,
     hosts: null,
+    updates: null,
     policy: {},
     surfaces: {},
   });

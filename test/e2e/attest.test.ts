@@ -72,6 +72,7 @@ t.test('a surface from power-on to revocation', { skip: withoutSwtpm || noSocat 
   const site = await AttestSite.make(t, {
     certificateTtlSeconds: 60,
     hosts: null,
+    updates: null,
     policy: {},
     surfaces: { desk: bindings },
   });
