@@ -1,5 +1,5 @@
 /** Makes a root file system of what was unpacked, without running anything of it: what Debian's scripts would have done. */
-import { cp, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SurfacedError } from '../../daemon/errors.ts';
@@ -48,6 +48,16 @@ export function unnumbered(accounts: string, wanted: string): string[] {
     .map((line) => line.split(':'))
     .filter(([name = '', , number]) => Number(number) >= 101 && Number(number) < 65_534 && !named.has(name))
     .map(([name = '']) => name);
+}
+
+/** With the modes that git keeps, and no more: a checkout may be writable for others. */
+async function placeOwnFiles(toolbox: Toolbox, root: string): Promise<void> {
+  const script = `
+    cp -R --no-preserve=mode,ownership "$1/." "$2"
+    cd "$1"
+    find . -type f -perm -u+x -exec sh -c 'cd "$1"; shift; chmod 0755 "$@"' sh "$2" {} +
+  `;
+  await toolbox.run('sh', ['-euc', script, 'sh', ownFiles, root], { binds: [ownFiles, root] });
 }
 
 async function makeUsers(toolbox: Toolbox, root: string, epoch: number): Promise<void> {
@@ -114,7 +124,7 @@ export interface Configuration {
 /** Configures the tree in place, all but times and sizes; resolves with the version of its kernel. */
 export async function configureRoot({ toolbox, root, version, epoch }: Configuration): Promise<string> {
   const inTree = (command: string, ...args: string[]) => toolbox.run(command, args, { binds: [root] });
-  await cp(ownFiles, root, { recursive: true, verbatimSymlinks: true });
+  await placeOwnFiles(toolbox, root);
   await inTree('chmod', '0440', path.join(root, 'etc/sudoers.d/maker'));
   const release = path.join(root, 'usr/lib/os-release');
   await writeFile(release, osRelease(await readFile(release, 'utf8'), version));

@@ -36,18 +36,24 @@ export interface Root {
  * E_IMAGE_STEP when a step fails; what is in `output` then is of no use.
  */
 export async function buildRoot({ toolbox, packageFile, version, epoch, output }: RootParts): Promise<Root> {
-  await mkdir(output, { recursive: true });
-  if ((await readdir(output)).length > 0)
-    throw new SurfacedError('E_IMAGE_STEP', `${output} is not empty; remove it, or name another folder`);
-  const { tree, packages } = await extractedPackages(toolbox);
-  say('configuring the root file system');
-  await toolbox.run('cp', ['--archive', `${tree}/.`, output], { binds: [tree, output] });
-  await pruneRoot(toolbox, output);
-  await toolbox.run('dpkg-deb', ['--extract', packageFile, output], {
-    binds: [path.dirname(packageFile), output],
-  });
-  const kernelVersion = await configureRoot({ toolbox, root: output, version, epoch });
-  await finishRoot(toolbox, output, epoch);
-  say(`root file system: ${await sizesOf(toolbox, output)}`);
-  return { folder: output, kernelVersion, packages };
+  // Whoever builds may have another one, and the tree would differ.
+  const umask = process.umask(0o022);
+  try {
+    await mkdir(output, { recursive: true });
+    if ((await readdir(output)).length > 0)
+      throw new SurfacedError('E_IMAGE_STEP', `${output} is not empty; remove it, or name another folder`);
+    const { tree, packages } = await extractedPackages(toolbox);
+    say('configuring the root file system');
+    await toolbox.run('cp', ['--archive', `${tree}/.`, output], { binds: [tree, output] });
+    await pruneRoot(toolbox, output);
+    await toolbox.run('dpkg-deb', ['--extract', packageFile, output], {
+      binds: [path.dirname(packageFile), output],
+    });
+    const kernelVersion = await configureRoot({ toolbox, root: output, version, epoch });
+    await finishRoot(toolbox, output, epoch);
+    say(`root file system: ${await sizesOf(toolbox, output)}`);
+    return { folder: output, kernelVersion, packages };
+  } finally {
+    process.umask(umask);
+  }
 }

@@ -63,9 +63,22 @@ t.test('kept folders', async (t) => {
   t.same(await Promise.all([make('one'), make('other')]), [path.join(cache, 'y'), path.join(cache, 'y')]);
   t.match(await readFile(path.join(cache, 'y/a'), 'utf8'), /^(?:one|other)$/);
 
+  for (const name of ['kind-old', 'kind-used', 'other-old']) await keptFolder(name, write(''));
+  for (const name of ['kind-old', 'kind-used', 'other-old']) await utimes(path.join(cache, name), 1, 1);
+  await keptFolder('kind-used', write(''));
+  await keptFolder('kind-new', write(''));
+  t.same(
+    (await readdir(cache)).filter((name) => name.includes('-')).toSorted(),
+    ['kind-new', 'kind-used', 'other-old'],
+    'what is of the same kind and was not used for long is gone',
+  );
+
   const [old, young] = ['.unfinished-old', '.unfinished-young'].map((name) => path.join(cache, name));
   for (const name of [old!, young!]) await mkdir(name);
   await utimes(old!, 1, 1);
   await keptFolder('z', write(''));
-  t.same((await readdir(cache)).toSorted(), ['.unfinished-young', 'x', 'y', 'z']);
+  t.same(
+    (await readdir(cache)).filter((name) => name.startsWith('.')),
+    ['.unfinished-young'],
+  );
 });
