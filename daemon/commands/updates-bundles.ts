@@ -178,7 +178,9 @@ async function putIntoForce(options: {
   const problems = await isInForce();
   if (problems === null) return file;
   const why = problems.length === 0 ? 'it is not valid now' : problems.join('; ');
-  throw new SurfacedError('E_ROLLOUT', `${file}: was written, and is not in force: ${why}`);
+  // A set that does not count is a problem of the gateway's policy: it does not stay.
+  if (there === null) for (const name of [file, `${file}.sig`]) await rm(name, { force: true });
+  throw new SurfacedError('E_ROLLOUT', `${file}: its set does not come into force: ${why}`);
 }
 
 /** Copies the bundle to where surfaces fetch it; false: it is there. */
