@@ -309,6 +309,13 @@ t.test('data that was changed', async (t) => {
     message: /raucb: the block at byte 20480, or its hash, was changed/,
   });
   await t.rejects(checkBundle(written(good.subarray(0, -8)), was, never), { code: 'E_UPDATE_BUNDLE' });
+  const swapped = payloadOf(300).fill('another system', 4096, 8192);
+  const theirs = written(fileOf(swapped, good.subarray(end, -8)));
+  await t.rejects(
+    checkBundle(theirs, was, never),
+    { code: 'E_UPDATE_DATA', message: /not the one that was signed/ },
+    'other data with a tree of its own',
+  );
   const reason = new Error('called off');
   await t.rejects(checkBundle(written(good), was, AbortSignal.abort(reason)), reason);
 });
