@@ -8,7 +8,7 @@ export interface BootState {
   readonly good: SlotName;
   /** The slot that is on trial, or was and failed; null: none. */
   readonly trial: SlotName | null;
-  /** Starts that the trial has left, 0 to 3. */
+  /** Starts that the trial has left, 0 to 3; 0 without a trial. */
   readonly left: number;
 }
 
@@ -31,11 +31,12 @@ export function bootStateSector({ good, trial, left }: BootState): Buffer {
 export function readBootStateSector(bytes: Buffer): BootState | null {
   const variables = decodeEnvironment(bytes.subarray(0, bootState.bytes));
   if (bytes.length < bootState.bytes || variables === null) return null;
-  const trial = variables.get('trial');
+  const named = variables.get('trial');
+  const trial = named === 'a' || named === 'b' ? named : null;
   const left = variables.get('left') ?? '';
   return {
     good: variables.get('good') === 'b' ? 'b' : 'a',
-    trial: trial === 'a' || trial === 'b' ? trial : null,
-    left: /^[1-3]$/.test(left) ? Number(left) : 0,
+    trial,
+    left: trial !== null && /^[1-3]$/.test(left) ? Number(left) : 0,
   };
 }
