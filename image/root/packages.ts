@@ -119,7 +119,7 @@ export const keptModules: readonly RegExp[] = [
   /^drivers\/net\/(?:virtio_net\.|wireless\/broadcom\/brcm80211\/brcmfmac\/)/,
   // Panels.
   /^drivers\/(?:gpio\/gpio-viperboard|i2c\/i2c-dev|i2c\/busses\/i2c-(?:bcm2835|gpio|tiny-usb)|i2c\/muxes\/)/,
-  /^drivers\/(?:hid\/(?:hid-generic|hid-multitouch|uhid|usbhid\/usbhid)|input\/(?:evdev|joydev|misc\/uinput))\./,
+  /^drivers\/(?:hid\/(?:hid-generic|hid-multitouch|uhid|usbhid\/usbhid)|input\/(?:evdev|joydev|keyboard\/gpio_keys|misc\/uinput))\./,
   /^drivers\/leds\/(?:leds-gpio|leds-pwm|trigger\/)/,
   /^drivers\/spi\/spi-(?:bcm2835|bcm2835aux|gpio)\./,
   /^drivers\/usb\/(?:class\/cdc-acm|dwc2\/|serial\/|storage\/(?:uas|usb-storage))/,
