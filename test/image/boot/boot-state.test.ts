@@ -56,8 +56,11 @@ t.test('what a sector says beyond its meaning is read as the boot script reads i
   );
 });
 
-/** Whether what is in a slot runs well, starts and is never found healthy, or cannot even be opened. */
-type Content = 'healthy' | 'sick' | 'broken';
+/**
+ * What is in a slot: it runs well, or starts and is never found healthy, or its initramfs cannot open it, or it hangs before
+ * that until somebody pulls the plug.
+ */
+type Content = 'healthy' | 'sick' | 'broken' | 'hanging';
 
 /** When the power goes: not at all, while the first copy is written, or before the second one is. */
 type Cut = 'none' | 'torn' | 'between';
@@ -79,7 +82,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
   fc.oneof(
     fc.record({
       kind: fc.constant('install' as const),
-      content: fc.constantFrom<Content>('healthy', 'sick', 'broken'),
+      content: fc.constantFrom<Content>('healthy', 'sick', 'broken', 'hanging'),
       isWhole: fc.boolean(),
       cuts: fc.tuple(cuts, cuts),
     }),
@@ -116,9 +119,9 @@ class Card {
       const { slot, next } = startOf(this.state);
       this.#write(next, 'none');
       this.current = slot;
-      // A slot that is broken may be loaded all the same: then its initramfs finds out, and starts again.
-      if (this.contents[slot] !== 'broken') return true;
-      this.call(['set-state', slot, 'bad'], 'none');
+      const content = this.contents[slot];
+      if (content === 'healthy' || content === 'sick') return true;
+      if (content === 'broken') this.call(['set-state', slot, 'bad'], 'none');
     }
     return false;
   }
@@ -136,7 +139,8 @@ class Card {
     const [before, after] = step.cuts;
     if (!this.call(['set-state', target, 'bad'], before)) return true;
     if (before !== 'none') return this.start();
-    this.contents[target] = step.isWhole ? step.content : 'broken';
+    // What a slot does of which a part is old and a part is new, is anybody's guess.
+    this.contents[target] = step.isWhole || step.content === 'hanging' ? step.content : 'broken';
     if (!step.isWhole) return this.start();
     this.call(['set-primary', target], after);
     return after === 'none' || this.start();
