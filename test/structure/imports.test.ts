@@ -122,7 +122,6 @@ const packagesOf: Readonly<Record<string, readonly Part[]>> = {
   commander: ['main', 'commands'],
   yaml: ['config', 'commands', 'kube', 'first-boot', 'image', 'update'],
   'smol-toml': ['first-boot'],
-  pkijs: ['update'],
 };
 
 /** Why an import is not allowed, or null. */
