@@ -29,7 +29,6 @@ const files: Readonly<Record<string, string>> = {
   'etc/hosts': '127.0.0.1 localhost\n127.0.1.1 debian\n::1 localhost ip6-localhost ip6-loopback\n',
   // As on Debian's images for the Raspberry Pi.
   'etc/fstab': 'LABEL=RASPIROOT / ext4 rw 0 1\nLABEL=RASPIFIRM /boot/firmware vfat rw 0 2\n',
-  'etc/default/raspi-firmware': 'ROOTPART=LABEL=RASPIROOT\n',
   'etc/systemd/network/80-wired.network': '[Match]\nType=ether\n\n[Network]\nDHCP=yes\n',
 };
 
@@ -76,6 +75,8 @@ async function makePeer(folder: string): Promise<void> {
       '--aptopt=Apt::Install-Recommends "false"',
       `--include=${peerPackages.join(',')}`,
       `--essential-hook=cp -rT '${overlay}' "$1" && mkdir -p "$1/boot/firmware"`,
+      // A file of the package, which apt would ask about were it there before.
+      `--customize-hook=echo ROOTPART=LABEL=RASPIROOT >>"$1/etc/default/raspi-firmware"`,
       // Once at the end, not twice on the way; raspi-firmware then copies to /boot/firmware what the board loads.
       '--customize-hook=chroot "$1" env -u INITRD update-initramfs -c -k all',
       '--customize-hook=chroot "$1" systemctl enable systemd-networkd systemd-resolved ssh',
