@@ -71,8 +71,9 @@ note() {
   sync
 }
 
-# Starts of this slot in a row that nobody has called good (boot-state removes the file). A card can lose bits of a slot
-# that was good for long, which stops the kernel at some later block: after three such starts all of the slot is read.
+# Starts of this slot in a row that did not last (surfaced-started.timer removes the file, as does boot-state). A card can
+# lose bits of a slot that was good for long, which stops the kernel at some later block: after three such starts all of the
+# slot is read.
 count_start() {
   file=$data/shared/starts
   before=0
