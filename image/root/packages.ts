@@ -13,7 +13,7 @@ export const rootPackages: readonly string[] = [
   'ca-certificates iproute2 iwd openssh-client openssh-server',
   'cryptsetup-bin dosfstools e2fsprogs libubootenv-tool rauc rauc-service',
   // Node of our own package is linked against these.
-  'libatomic1 libgcc-s1 libstdc++6',
+  'libgcc-s1 libstdc++6',
 ].flatMap((line) => line.split(' '));
 
 /**
