@@ -6,8 +6,8 @@ import { checkNode, fail, fingerprint, installPackages, installPrograms, once, r
 
 const usage = `Usage: npm run image [-- options]
 
-Builds the SD-card image, the update bundle and the Debian packages into dist/image: five to ten minutes the first time,
-about two when Debian's packages are in the cache (~/.cache/surfaced/image). As root, on Debian or Ubuntu on x86-64.
+Builds the SD-card image, the update bundle and the Debian packages into dist/image, in some ten minutes; what it gets from
+Debian is kept in ~/.cache/surfaced/image. As root, on Debian or Ubuntu on x86-64. See docs/image.md.
 
   --board NAME     debian (default): Raspberry Pi 3, 4 and Zero 2 W; pi5 says what it needs
   --output FOLDER  where the results go (default: dist/image)
