@@ -5,6 +5,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import t, { type Test } from 'tap';
+import { addons } from '../../../image/package/addons.ts';
 import { type Architecture, architectures } from '../../../image/package/architectures.ts';
 import { projectRoot } from '../../../image/package/bundle.ts';
 import { buildPackage } from '../../../image/package/package.ts';
@@ -68,9 +69,13 @@ async function checkProgram(t: Test, architecture: Architecture, root: string): 
     ['bin/node', 'dist/', 'package.json', 'node_modules/'].map((name) => `${program}/${name}`),
     'what is measured is all of the program',
   );
-  for (const file of (await readdir(program, { recursive: true })).filter((name) => name.endsWith('.node'))) {
-    const text = (await readFile(path.join(program, file))).toString('latin1');
-    t.notOk(text.includes(projectRoot) || text.includes(tmpdir()), `${file} names no folder of this machine`);
+  for (const { name, target } of addons) {
+    const file = path.join(program, 'node_modules', name, 'build/Release', `${target}.node`);
+    const text = (await readFile(file)).toString('latin1');
+    t.notOk(
+      text.includes(projectRoot) || text.includes('surfaced-deb-'),
+      `${name} names no folder of this machine`,
+    );
   }
 }
 
