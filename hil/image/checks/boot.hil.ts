@@ -119,10 +119,10 @@ echo "check: mounts=$(cat /proc/mounts | tr ' \\n' ',;')"
     const startedAt = performance.now();
     const first = await run(await turnOn(true));
     t.comment(
-    `kernel to systemd ${kernelTime(first, /goes on with systemd/)} s; ` +
-      `on to off ${((performance.now() - startedAt) / 1000).toFixed(1)} s`,
-  );
-  t.same(started(first), ['a version=0.1.0']);
+      `kernel to systemd ${kernelTime(first, /goes on with systemd/)} s; ` +
+        `on to off ${((performance.now() - startedAt) / 1000).toFixed(1)} s`,
+    );
+    t.same(started(first), ['a version=0.1.0']);
     t.ok(has(first, /growing the data partition to 548 MiB/));
     t.ok(Number(value(first, 'data-blocks')) * 4096 > 480 * mebibyte, 'the file system has grown too');
     t.equal(value(first, 'root-hash'), rootHash);
