@@ -1,7 +1,7 @@
 /** Builds the Debian package alone: `node --import=tsx image/package/main.ts [arm64|amd64] [folder]`. */
-import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { version } from '../../daemon/version.ts';
+import { sourceState } from '../card/source-state.ts';
 import { architectures } from './architectures.ts';
 import { projectRoot } from './bundle.ts';
 import { buildPackage } from './package.ts';
@@ -13,8 +13,6 @@ if (architecture !== 'arm64' && architecture !== 'amd64') {
   );
   process.exit(2);
 }
-const commitTime = execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: projectRoot, encoding: 'utf8' });
-const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? commitTime);
-process.stdout.write(
-  `${await buildPackage({ architecture, version, epoch, output: path.resolve(output) })}\n`,
-);
+const { epoch } = await sourceState(projectRoot, process.env);
+const file = await buildPackage({ architecture, version, epoch, output: path.resolve(output) });
+process.stdout.write(`${file}\n`);
