@@ -12,6 +12,7 @@ export const ownFiles = fileURLToPath(new URL('files', import.meta.url));
 
 /** Units that Debian starts by itself, with the reason why they are switched off for good. */
 export const maskedUnits: Readonly<Record<string, string>> = {
+  'ldconfig.service': '/etc cannot be written to; the loader does without a cache',
   'proc-sys-fs-binfmt_misc.automount': 'programs of one architecture',
   'sshd-keygen.service': 'it would write to /etc/ssh; make-host-key writes to the data partition',
   'systemd-firstboot.service': 'it would ask on the console',

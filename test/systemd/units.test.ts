@@ -145,6 +145,8 @@ t.test('users, folders, modules and device files', async (t) => {
     'd /etc/surfaced 0750 root surfaced -',
     'd /var/lib/surfaced-gateway 0700 surfaced surfaced -',
     'd /var/lib/surfaced-gateway/surfaces 0700 surfaced surfaced -',
+    'z /sys/kernel/security/integrity/ima/binary_runtime_measurements* 0440 root surfaced -',
+    'z /sys/kernel/security/tpm*/binary_bios_measurements 0440 root surfaced -',
   ]);
   const units = readdirSync(folder).filter((name) => name.endsWith('.service'));
   t.same(
