@@ -9,6 +9,13 @@ import { CardDesk } from '../card-desk.ts';
 
 t.setTimeout(1_400_000);
 
+/** A key as ssh-keygen writes it (RFC 8709, section 4); nobody has its other half. */
+const publicKey = Buffer.concat([
+  Buffer.from([0, 0, 0, 11]),
+  Buffer.from('ssh-ed25519'),
+  Buffer.from([0, 0, 0, 32]),
+  Buffer.alloc(32, 7),
+]).toString('base64');
 const preseed = `config_version = "1.0"
 
 [system]
@@ -16,7 +23,7 @@ hostname = "desk"
 
 [ssh]
 enabled = true
-authorized_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGpR0k1bXPSDZb9pXrMbsJkhvxV9fBqVhWOc7H5k5h5k maker"]
+authorized_keys = ["ssh-ed25519 ${publicKey} maker"]
 `;
 
 t.test('first start, approval, scaling, power cut, factory reset', async (t) => {
@@ -52,7 +59,7 @@ t.test('first start, approval, scaling, power cut, factory reset', async (t) => 
   const report = await own.readBootFile('surfaced-report.txt');
   t.match(report, /surfaced\.yaml/, 'the report tells of the Device file');
   t.match(report, card.info.version);
-  t.notMatch(report, /AAAAC3NzaC1lZDI1NTE5/, 'and nothing that is nobody else’s business');
+  t.notOk(report.includes(publicKey), 'and not what it was given');
 
   await own.powerOn();
   await desk.untilLive(5);
