@@ -24,6 +24,7 @@ installPrograms(
     kubectl: 'kubernetes-client',
     swtpm: 'swtpm',
     tpm2_checkquote: 'tpm2-tools',
+    openssl: 'openssl',
   },
   'tests that need them are skipped',
 );

@@ -33,7 +33,7 @@ export interface PeerCardOptions {
 
 /** What is on it. */
 export interface PeerCard {
-  /** Packages that dpkg has installed. */
+  /** Packages that dpkg has installed, without our own. */
   readonly packages: number;
   readonly kernelVersion: string;
 }
@@ -76,17 +76,17 @@ async function addDriver(toolbox: Toolbox, root: string, kernelVersion: string):
   await toolbox.run('depmod', ['-b', root, kernelVersion], { binds: [root] });
 }
 
-/** The menu of U-Boot: "The Boot Loader Specification" in the form of syslinux. The words are those of raspi-firmware. */
+/** The menu of U-Boot, as on any disk (extlinux), with the words that raspi-firmware has for the kernel. */
 async function writeMenu(firmware: string, kernelVersion: string): Promise<void> {
-  const words =
-    'console=tty0 console=ttyAMA0,115200 root=LABEL=RASPIROOT rw fsck.repair=yes net.ifnames=0 rootwait';
+  const words = (await readFile(path.join(firmware, 'cmdline.txt'), 'utf8')).trim();
   const menu = [
     'default debian',
     'timeout 0',
     'label debian',
     `  kernel /vmlinuz-${kernelVersion}`,
     `  initrd /initrd.img-${kernelVersion}`,
-    `  append ${words}`,
+    // The serial console of the machine, as the image finds it by the device tree.
+    `  append ${words} console=ttyAMA0,115200`,
   ];
   await mkdir(path.join(firmware, 'extlinux'));
   await writeFile(path.join(firmware, 'extlinux/extlinux.conf'), `${menu.join('\n')}\n`);
@@ -143,7 +143,8 @@ export async function makePeerCard(options: PeerCardOptions): Promise<PeerCard> 
     await writeMenu(firmware, kernelVersion);
     await writeCard(toolbox, root, work, output);
     const status = await readFile(path.join(root, 'var/lib/dpkg/status'), 'utf8');
-    return { packages: status.match(/^Status: install ok installed$/gm)?.length ?? 0, kernelVersion };
+    const installed = status.match(/^Status: install ok installed$/gm)?.length ?? 0;
+    return { packages: installed - 1, kernelVersion };
   } finally {
     await rm(work, { recursive: true, force: true });
   }

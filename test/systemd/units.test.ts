@@ -48,8 +48,8 @@ t.test('the device', async (t) => {
   t.notOk(device.has('Unit.Requires') || device.has('Unit.Wants'), 'nothing that may be missing is wanted');
   t.equal(
     is(device, 'Service.ExecStartPre'),
-    '-+/usr/bin/systemd-tmpfiles --create /usr/lib/tmpfiles.d/surfaced.conf | ' +
-      '-+/usr/bin/surfaced measure --self --at-start --config /etc/surfaced/device.yaml',
+    '-+/usr/bin/surfaced measure --self --at-start --config /etc/surfaced/device.yaml | ' +
+      '-+/usr/bin/systemd-tmpfiles --create /usr/lib/tmpfiles.d/surfaced.conf',
   );
   t.equal(is(device, 'Service.ExecStart'), '/usr/bin/surfaced device --config /etc/surfaced/device.yaml');
   t.equal(is(device, 'Service.SupplementaryGroups'), 'audio dialout gpio i2c input spi tss video');
