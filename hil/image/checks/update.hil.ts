@@ -2,7 +2,7 @@
  * Updates, on the image itself: the gateway rolls a version out, the surface installs it over the network and keeps it; a
  * broken one falls back; a power cut in mid-update leaves a surface that starts.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import t from 'tap';
@@ -32,6 +32,7 @@ t.test('an update, a broken one and one that is cut off', async (t) => {
   await surfaced('policy', 'key', '--out', policyKey);
   const { authorities } = await signingKey(null);
   const updates = path.join(folder, 'updates');
+  await mkdir(updates);
   const own = await CardDesk.lay({
     test: t,
     toolbox,
