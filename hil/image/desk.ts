@@ -182,9 +182,11 @@ export class Desk {
   /** What never comes when the machine ends. */
   async #orOff<T>(work: Promise<T>): Promise<T> {
     const { machine, panel } = this;
-    const off = machine.ended.then((): never => {
-      const last = machine.console.lines.slice(-25).join('\n');
-      throw new Error(`The machine is off; its panel showed "${panel.top}". Its console at last:\n${last}`);
+    const off = machine.ended.then(async (): Promise<never> => {
+      const shown = `The machine is off; its panel showed "${panel.top}"`;
+      // What the console says of its end.
+      const never = machine.waitForLine(/(?!)/, { from: machine.console.lines.length, timeoutMs: 1 });
+      throw new Error(shown, { cause: await never.catch((problem: unknown) => problem) });
     });
     return Promise.race([work, off]);
   }
