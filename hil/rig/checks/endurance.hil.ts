@@ -35,6 +35,9 @@ await monitor.until('a whole panel', limitMs, () => {
   return isRead && monitor.missing.length === 0 && monitor.problem === null;
 });
 
+/** Where fader1 is moved next: never where it stands, as nothing would tell that. */
+let place = 0.7;
+
 /** Turns both, one the other way, and works other controls meanwhile. */
 async function turnBoth(t: Test, direction: 1 | -1): Promise<void> {
   const before = { encoder1: monitor.pulsesOf('encoder1'), encoder2: monitor.pulsesOf('encoder2') };
@@ -48,7 +51,8 @@ async function turnBoth(t: Test, direction: 1 | -1): Promise<void> {
   let rounds = 0;
   for (; isTurning; rounds++) {
     t.same(await hands.press('arm', null), { presses: 1, releases: 1 });
-    await hands.move('fader1', rounds % 2 === 0 ? 0.7 : 0.3);
+    await hands.move('fader1', place);
+    place = place === 0.7 ? 0.3 : 0.7;
   }
   await turning;
   t.ok(rounds > 0, `${rounds} presses and moves meanwhile`);
