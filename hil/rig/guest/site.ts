@@ -183,12 +183,17 @@ export class Site {
     return spec.replicas ?? 0;
   }
 
-  /** Requests that changed something or tried to, since the start or the last `clearRequests`. */
+  /**
+   * Requests that changed something or tried to, since the start or the last `clearRequests`. Those that came to nothing
+   * because the object had changed meanwhile (409) are left out: the gateway reads again and repeats them.
+   */
   async writes(): Promise<readonly LoggedRequest[]> {
     const { entries } = (await this.#cluster.ask('POST', '/sim/requests', {})) as {
       readonly entries: readonly LoggedRequest[];
     };
-    return entries.filter(({ method }) => ['PUT', 'PATCH', 'DELETE'].includes(method));
+    return entries.filter(
+      ({ method, status }) => ['PUT', 'PATCH', 'DELETE'].includes(method) && status !== 409,
+    );
   }
 
   async clearRequests(): Promise<void> {
