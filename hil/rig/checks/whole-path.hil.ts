@@ -89,7 +89,9 @@ async function until(what: string, isSo: () => Promise<boolean>): Promise<void> 
   while (!(await isSo())) {
     if (performance.now() > deadline) {
       const seen = `the row is ${JSON.stringify(await row())}, written was ${(await written()).join(', ')}`;
-      throw new Error(`${what} did not come within ${patienceMs / 1000} s; ${seen}\n${device.log()}`);
+      throw new Error(
+        `${what} did not come within ${patienceMs / 1000} s; ${seen}\n${device.log()}\nThe gateway:\n${site.gatewayLog()}`,
+      );
     }
     await pause(lookMs);
   }

@@ -105,11 +105,17 @@ export class Site {
   /** Path of the Device file: that of the rig, with this gateway and a token. */
   readonly deviceFile: string;
   readonly #cluster: ClusterClient;
+  readonly #gateway: Program;
   readonly #programs: readonly Program[];
 
-  private constructor(cluster: ClusterClient, programs: readonly Program[], deviceFile: string) {
+  private constructor(
+    cluster: ClusterClient,
+    programs: { readonly cluster: Program; readonly gateway: Program },
+    deviceFile: string,
+  ) {
     this.#cluster = cluster;
-    this.#programs = programs;
+    this.#gateway = programs.gateway;
+    this.#programs = [programs.cluster, programs.gateway];
     this.deviceFile = deviceFile;
   }
 
@@ -167,7 +173,12 @@ export class Site {
         surface: options.behaviour,
       }),
     );
-    return new Site(cluster, [clusterProgram, gateway], deviceFile);
+    return new Site(cluster, { cluster: clusterProgram, gateway }, deviceFile);
+  }
+
+  /** What the gateway has logged. */
+  gatewayLog(): string {
+    return this.#gateway.log();
   }
 
   get kubeconfigPath(): string {
