@@ -108,7 +108,7 @@ async function install(host: Host, bundle: string, flags: InstallFlags, signal: 
   const caPem =
     flags.tlsCa === undefined ? null : (await readBounded(flags.tlsCa, 64 * 1024)).toString('utf8');
   const order = {
-    ...{ place: placeOf(bundle), caPem, manifestSha256: null, requestId: null },
+    ...{ place: placeOf(bundle), caPem, version: null, manifestSha256: null, requestId: null },
     mayBeOlder: flags.allowDowngrade === true,
   };
   let shown = '';

@@ -7,7 +7,7 @@ import { type Host, writeWhole } from './host.ts';
 import { type BundleSource, bundleInfo, installBundle } from './rauc.ts';
 import { readState, stateFile, type UpdateState } from './request.ts';
 import { findProblems, keepProblems } from './self-tests.ts';
-import { oneLine, publish, readStanding, stateOf, systemError } from './standing.ts';
+import { oneLine, publish, readStanding, stateOf } from './standing.ts';
 
 /** Files for the handlers of RAUC, by transaction; RAUC fetches as nobody, so the folder is open to read. */
 export const orderFolder = '/run/surfaced-update';
@@ -88,16 +88,18 @@ export async function installUpdate(
   } catch (cause) {
     await telling;
     const problem = asSurfaced(cause, signal);
-    const failed = { state: 'failed', version, detail: oneLine(String(problem)), progress: null, code: null };
-    await publish(host, {
-      ...failed,
-      state: 'failed',
-      ...(problem instanceof SurfacedError && { detail: oneLine(problem.message), code: problem.code }),
-      ...(await stateBeside(host, problem, before)),
-      id: order.requestId,
-    }).catch((untold: unknown) => {
-      // Who asked hears nothing then, and gives up by time; why it failed is what matters.
-      onProgress(Math.max(0, told), `cannot be told to the device daemon: ${(untold as Error).message}`);
+    const state =
+      (await stateBeside(host, problem, before)) ??
+      ({
+        state: 'failed',
+        version,
+        detail: oneLine(problem instanceof SurfacedError ? problem.message : String(problem)),
+        progress: null,
+        code: problem instanceof SurfacedError ? problem.code : null,
+      } as const);
+    await publish(host, { ...state, id: order.requestId }).catch((untold: Error) => {
+      // Who asked hears nothing then, and gives up by time; why it failed is what counts.
+      onProgress(Math.max(0, told), `the device daemon cannot be told: ${untold.message}`);
     });
     throw problem;
   }
@@ -115,8 +117,8 @@ async function stateBeside(
   before: UpdateState | null,
 ): Promise<Omit<UpdateState, 'id'> | null> {
   if (!(problem instanceof SurfacedError) || problem.code !== 'E_UPDATE_PENDING') return null;
-  const standing = stateOf(await readStanding(host, new AbortController().signal));
-  if (standing.state === 'trial' || standing.state === 'installed') return standing;
+  const standing = await readStanding(host, new AbortController().signal).then(stateOf, () => null);
+  if (standing?.state === 'trial' || standing?.state === 'installed') return standing;
   // Somebody else installs, and will tell how that goes on.
   return before?.state === 'installing' ? before : null;
 }
@@ -126,10 +128,9 @@ function asSurfaced(cause: unknown, signal: AbortSignal): unknown {
   if (cause instanceof SurfacedError || signal.aborted) return cause;
   const { code, path: file, message } = cause as NodeJS.ErrnoException;
   if (code === undefined) return cause;
-  const what = `${file ?? 'a file'}: cannot be written (${code}: ${message})`;
-  return code === 'ENOSPC' || code === 'EDQUOT'
-    ? new SurfacedError('E_UPDATE_SPACE', what, { cause })
-    : systemError(what, cause);
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+  const what = `${file ?? 'a file of this system'}: ${message}`;
+  return new SurfacedError(isFull ? 'E_UPDATE_SPACE' : 'E_UPDATE_SYSTEM', what, { cause });
 }
 
 async function orderFiles(host: Host, { caPem }: InstallOrder, transaction: string) {

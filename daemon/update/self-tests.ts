@@ -88,10 +88,14 @@ async function tpmProblem(host: Host): Promise<string | null> {
   }
 }
 
+/** Units that fail by what is in a stick or comes over the network, which says nothing about the version that runs. */
+const isAboutOthers = (unit: string): boolean => /^surfaced-(?:usb-update@.*|update)\.service$/.test(unit);
+
 async function failedUnits(host: Host, signal: AbortSignal): Promise<readonly string[]> {
   const command = ['systemctl', 'list-units', '--failed', '--plain', '--no-legend', '--full'] as const;
   const { stdout } = await host.run(command, { onLine: null, signal });
-  return stdout.split('\n').flatMap((line) => line.trim().split(/\s+/)[0] || []);
+  const units = stdout.split('\n').flatMap((line) => line.trim().split(/\s+/)[0] || []);
+  return units.filter((unit) => !isAboutOthers(unit));
 }
 
 /** A data partition that cannot be written loses what the surface is given. */

@@ -1,9 +1,10 @@
 /** The service that takes the device daemon's requests: it has the rights, and does only what the request's few words allow. */
-import { rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { SurfacedError } from '../errors.ts';
 import type { Host } from './host.ts';
-import { installUpdate } from './install.ts';
+import { installUpdate, orderFolder } from './install.ts';
 import { readRequest, requestFile } from './request.ts';
 import { oneLine, publish, readStanding, restart, stateOf } from './standing.ts';
 
@@ -20,7 +21,7 @@ export async function serveRequest(
   try {
     const request = await readRequest(file);
     // Before it is done: what ends this service in between must not make it begin for ever.
-    await rm(file, { force: true, recursive: true });
+    await takeAway(file, host);
     if (request === null) return;
     if (request.action === 'restart') {
       const { pending } = await readStanding(host, signal);
@@ -32,10 +33,10 @@ export async function serveRequest(
     }
     const { id, url, caPem, manifestSha256, version } = request;
     say(`installing ${version} from ${url}`);
-    const order = { place: url, caPem, manifestSha256, mayBeOlder: false, requestId: id };
+    const order = { place: url, caPem, version, manifestSha256, mayBeOlder: false, requestId: id };
     await installUpdate(host, order, (percent, text) => say(`${percent} % ${text}`), signal);
   } catch (problem) {
-    await rm(file, { force: true, recursive: true });
+    await takeAway(file, host);
     // It has been told as the state already, unless there was no getting so far.
     if (problem instanceof SurfacedError && problem.code === 'E_UPDATE_REQUEST') {
       const standing = stateOf(await readStanding(host, signal));
@@ -43,4 +44,14 @@ export async function serveRequest(
     }
     throw problem;
   }
+}
+
+/**
+ * So that the same is not served for ever. A folder in the request's place is put aside and left: to empty it as root is to
+ * follow names that its owner may change meanwhile.
+ */
+async function takeAway(file: string, { root }: Host): Promise<void> {
+  await rm(file, { force: true }).catch(() =>
+    rename(file, path.join(root, orderFolder, `refused-${randomUUID()}`)),
+  );
 }

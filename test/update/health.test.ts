@@ -121,6 +121,15 @@ t.test('what was wrong before need not be right now', async (t) => {
   t.equal(await judgeTrial(host, signal), null);
 });
 
+t.test('a bad stick, or a gateway that is away, says nothing against the version that runs', async (t) => {
+  const host = onTrial(t);
+  const units = ['surfaced-usb-update@sda1.service', 'surfaced-update.service'];
+  host.answers.set('systemctl list-units', () => ({
+    stdout: units.map((unit) => `${unit} loaded failed failed x\n`).join(''),
+  }));
+  t.equal(await judgeTrial(host, signal), null);
+});
+
 t.test('a problem that passes within the time is none', async (t) => {
   const host = onTrial(t);
   daemon(host, { ActiveState: 'active', InvocationID: '1', StatusText: 'panel not ok: opens' });

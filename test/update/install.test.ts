@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import t, { type Test } from 'tap';
 import type { InstallOrder } from '../../daemon/update/install.ts';
 import { installUpdate } from '../../daemon/update/install.ts';
@@ -41,7 +49,14 @@ function surface(t: Test, version = '1.3.0'): FakeHost {
   return host;
 }
 const order = (more: Partial<InstallOrder> = {}): InstallOrder => ({
-  ...{ place: '/media/x.raucb', caPem: null, manifestSha256: null, mayBeOlder: false, requestId: null },
+  ...{
+    place: '/media/x.raucb',
+    caPem: null,
+    version: null,
+    manifestSha256: null,
+    mayBeOlder: false,
+    requestId: null,
+  },
   ...more,
 });
 const stateIn = (host: FakeHost): UpdateState =>
@@ -137,6 +152,112 @@ t.test('the CA of a server is given to rauc as a file, and taken away', async (t
   );
   t.equal(seen, caPem);
   t.same(readdirSync(host.sandbox.at('run/surfaced-update')), []);
+});
+
+t.test('what fails before the bundle is known is told of the version that was asked for', async (t) => {
+  const host = surface(t);
+  host.answers.set('rauc info', () => ({ code: 1, text: "Couldn't resolve host name\n" }));
+  await t.rejects(installUpdate(host, order({ version: '1.3.0', requestId: 'r2' }), silent, signal), {
+    code: 'E_UPDATE_SOURCE',
+  });
+  t.match(stateIn(host), { state: 'failed', version: '1.3.0', code: 'E_UPDATE_SOURCE', id: 'r2' });
+  host.answers.set('rauc info', () => ({ stdout: info('1.4.0') }));
+  await t.rejects(installUpdate(host, order({ version: '1.3.0' }), silent, signal), {
+    code: 'E_UPDATE_BUNDLE',
+    message: /not the bundle that was asked for/,
+  });
+});
+
+t.test(
+  'while a trial lasts nothing is begun, no failure is told, and its judge keeps its measure',
+  async (t) => {
+    const boots = [
+      ['trial', { running: 'b', good: 'a', trial: 'b', left: 2 }],
+      ['installed', { running: 'a', good: 'a', trial: 'b', left: 3 }],
+    ] as const;
+    for (const [state, boot] of boots) {
+      const host = surface(t, '1.4.0');
+      const { sandbox } = host;
+      const rootHash = 'ab'.repeat(32);
+      const last = { version: '1.3.0', rootHash, slot: 'b', from: '1.2.0' };
+      writeFileSync(sandbox.at('data/shared/update/last-update.json'), JSON.stringify(last));
+      writeFileSync(sandbox.at('data/shared/update/before.json'), '[]\n');
+      if (boot.running === 'b') sandbox.runs('1.3.0', rootHash);
+      sandbox.boot(boot);
+      // It would be forgiven, had it been there before the update.
+      host.answers.set('systemctl list-units', () => ({ stdout: 'iwd.service loaded failed failed\n' }));
+      await t.rejects(installUpdate(host, order({ version: '1.4.0', requestId: 'r3' }), silent, signal), {
+        code: 'E_UPDATE_PENDING',
+      });
+      t.match(stateIn(host), { state, version: '1.3.0', id: 'r3' });
+      t.equal(sandbox.read('data/shared/update/before.json'), '[]\n');
+      t.same(host.ran, [], 'nothing was fetched');
+    }
+  },
+);
+
+t.test('another installation is not told to have failed by one that came too late', async (t) => {
+  const host = surface(t);
+  const other = {
+    state: 'installing',
+    version: '1.3.0',
+    detail: 'Copying',
+    progress: 40,
+    code: null,
+  } as const;
+  await publish(host, { ...other, id: null });
+  host.answers.set('rauc install', () => ({ code: 1, text: 'Already processing a different method\n' }));
+  await t.rejects(installUpdate(host, order({ version: '1.4.0', requestId: 'r4' }), silent, signal), {
+    code: 'E_UPDATE_BUNDLE',
+  });
+  t.match(stateIn(host), { state: 'failed', version: '1.4.0', id: 'r4' });
+  await publish(host, { ...other, id: null });
+  await t.rejects(installUpdate(host, order({ requestId: 'r5' }), silent, signal), {
+    code: 'E_UPDATE_PENDING',
+  });
+  t.match(stateIn(host), { ...other, id: 'r5' });
+});
+
+t.test('files that cannot be written', async (t) => {
+  const host = surface(t);
+  const folder = host.sandbox.at('run/surfaced/update');
+  const install = host.answers.get('rauc install');
+  const unhandled: unknown[] = [];
+  const onUnhandled = (error: unknown): void => void unhandled.push(error);
+  process.on('unhandledRejection', onUnhandled);
+  t.teardown(() => process.off('unhandledRejection', onUnhandled));
+  host.answers.set('rauc install', (onLine) => {
+    onLine?.(' 20% Checking bundle done.');
+    rmSync(folder, { recursive: true });
+    onLine?.(' 60% Copying image to rootfs.1');
+    return install?.(null) ?? {};
+  });
+  const run = host.run;
+  host.run = async (...call) => {
+    const ran = await run(...call);
+    // An installation takes minutes: what is told meanwhile has failed long before it ends.
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    return ran;
+  };
+  await t.rejects(installUpdate(host, order(), silent, signal), {
+    code: 'E_UPDATE_SYSTEM',
+    message: /surfaced\/update/,
+  });
+  t.same(unhandled, [], 'nothing ends the process in the middle of an installation');
+  t.match(await readStanding(host, signal), { outcome: 'waits' }, 'it was installed all the same');
+
+  const full = surface(t);
+  full.answers.set('rauc info', () => {
+    throw Object.assign(new Error('ENOSPC: no space left on device, write'), {
+      code: 'ENOSPC',
+      path: '/data/x',
+    });
+  });
+  await t.rejects(installUpdate(full, order(), silent, signal), {
+    code: 'E_UPDATE_SPACE',
+    message: '/data/x: ENOSPC: no space left on device, write',
+  });
+  t.match(stateIn(full), { state: 'failed', code: 'E_UPDATE_SPACE' });
 });
 
 t.test("RAUC's words", async (t) => {
@@ -254,6 +375,20 @@ t.test('requests that are not taken', async (t) => {
     t.match(stateIn(host), { state: 'idle', code: 'E_UPDATE_REQUEST' }, what);
     t.same(host.ran, [], what);
   }
+});
+
+t.test('a folder in place of a request is put aside, and nothing behind its links is touched', async (t) => {
+  const host = surface(t);
+  const { sandbox } = host;
+  const file = sandbox.at('run/surfaced/update/request.json');
+  mkdirSync(`${file}/inside`, { recursive: true });
+  symlinkSync(sandbox.at('etc'), `${file}/etc`);
+  await t.rejects(serveRequest(host, silent, signal), { code: 'E_UPDATE_REQUEST' });
+  t.notOk(existsSync(file), 'or it would be served for ever');
+  t.ok(existsSync(sandbox.at('etc/os-release')));
+  const [aside = ''] = readdirSync(sandbox.at('run/surfaced-update'));
+  t.match(aside, /^refused-/);
+  t.same(readdirSync(sandbox.at(`run/surfaced-update/${aside}`)).sort(), ['etc', 'inside'], 'as it was');
 });
 
 t.test('what is no file is not waited for, and no link is followed', async (t) => {

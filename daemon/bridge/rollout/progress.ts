@@ -185,6 +185,8 @@ function onItsWay(before: Progress, want: Want): Judged {
   }
   if (answer.state === 'idle' || answer.state === 'trial') return forgotten(before, firmware);
   if (answer.state === 'unsupported') return ['skipped', answer.detail || 'cannot be updated'];
+  // An old failure, or one that does not say of what: as often as that it is asked again, and not for ever.
+  if (answer.state === 'failed' && answer.version !== version) return forgotten(before, firmware);
   if (answer.version !== version) return ['waiting', `is busy with ${answer.version ?? 'another version'}`];
   if (answer.state === 'failed') return ['failed', answer.detail || 'failed'];
   return [phaseOf(answer), detailOf(answer)];

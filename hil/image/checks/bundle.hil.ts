@@ -277,7 +277,7 @@ async function withService(t: Test, work: (host: Host, say: () => string) => Pro
 t.test('installations, by rauc, its handlers and the boot state', async (t) => {
   await withService(t, async (host, say) => {
     const order = (place: string, more: Partial<InstallOrder> = {}): InstallOrder => ({
-      ...{ place, caPem: null, manifestSha256: null, mayBeOlder: false, requestId: null },
+      ...{ place, caPem: null, version: null, manifestSha256: null, mayBeOlder: false, requestId: null },
       ...more,
     });
     const progress: number[] = [];
