@@ -64,7 +64,7 @@ export const errorTable = {
     class: 'retry',
     title: 'An I2C bus cannot be opened',
     remedy:
-      'Switch the bus on (`dtparam=i2c_arm=on` in config.txt), and put the user of surfaced in the group `i2c`; `surfaced doctor` tells which.',
+      'Switch the bus on in config.txt (`dtparam=i2c_arm=on` on Raspberry Pi OS, `dtoverlay=header` on the SD-card image), and put the user of surfaced in the group `i2c`; `surfaced doctor` tells which.',
   },
   E_HW_BUS: {
     class: 'retry',
@@ -109,7 +109,8 @@ export const errorTable = {
   E_HW_CALIBRATION: {
     class: 'usage',
     title: 'The calibration of the faders cannot be read or written',
-    remedy: 'Remove the file named in the message and run `surfaced calibrate` again.',
+    remedy:
+      'When it cannot be read, remove the file that the message names and run `surfaced calibrate` again; when it cannot be written, run that as root, or name a place that can be in `panel.calibration`.',
   },
   // attest
   E_CA_BROKEN: {
@@ -396,8 +397,9 @@ export const errorTable = {
   },
   E_UPDATE_SPACE: {
     class: 'refused',
-    title: 'A bundle does not fit',
-    remedy: 'Use the bundle that belongs to this image; its slots are of a fixed size.',
+    title: 'There is no room for an update',
+    remedy:
+      'Use the bundle that belongs to this image, whose slots are of a fixed size; when the message names a file, make room where that is (`df -h`).',
   },
   E_UPDATE_SYSTEM: {
     class: 'fatal',

@@ -1,6 +1,6 @@
 /** The file with the ends of the faders: `surfaced calibrate` writes it, the device reads it. */
 import { randomBytes } from 'node:crypto';
-import { access, constants, open, realpath, rename, unlink } from 'node:fs/promises';
+import { access, constants, open, readlink, realpath, rename, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { Composer, LineCounter, stringify } from 'yaml';
 import { z } from 'zod';
@@ -113,11 +113,12 @@ const broken = (message: string, cause: unknown): SurfacedError =>
 const unwritable = (file: string, cause: unknown): SurfacedError =>
   broken(`${file}: cannot be written (${(cause as NodeJS.ErrnoException).code ?? String(cause)})`, cause);
 
-/** What a link points to, so that it stays a link; the file itself when it is not there yet. */
+/** What a link points to, so that it stays a link, also while nothing is there yet; else the file itself. */
 async function targetOf(file: string): Promise<string> {
-  return realpath(file).catch((error: unknown) => {
-    if (isAbsent(error)) return file;
-    throw error;
+  return realpath(file).catch(async (error: unknown) => {
+    if (!isAbsent(error)) throw error;
+    const link = await readlink(file).catch(() => null);
+    return link === null ? file : targetOf(path.resolve(path.dirname(file), link));
   });
 }
 

@@ -8,6 +8,7 @@ export const links: Readonly<Record<string, string>> = {
   // State of the card, see image/README.md; they dangle until it is there.
   'etc/hostname': '../data/shared/hostname',
   'etc/localtime': '../data/shared/localtime',
+  'etc/surfaced/calibration.yaml': '../../data/shared/surfaced/calibration.yaml',
   'etc/surfaced/device.yaml': '../../data/shared/surfaced/device.yaml',
   // The signed list of radio channels: the kernel of Debian knows Debian's key.
   'usr/lib/firmware/regulatory.db': 'regulatory.db-debian',
@@ -28,5 +29,6 @@ export const danglingLinks: Readonly<Record<string, string>> = {
   'etc/localtime': 'first boot; UTC without it',
   'etc/mtab': 'the kernel',
   'etc/resolv.conf': 'systemd-resolved',
+  'etc/surfaced/calibration.yaml': 'surfaced calibrate',
   'etc/surfaced/device.yaml': 'first boot',
 };

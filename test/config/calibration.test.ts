@@ -3,6 +3,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import {
+  assertWritable,
   type Calibration,
   leastSpan,
   parseCalibration,
@@ -165,3 +166,26 @@ t.test('a link stays a link', async (t) => {
   t.ok((await lstat(link)).isSymbolicLink());
   t.same([...(await readCalibration(file)).keys()], ['a']);
 });
+
+t.test(
+  'a link to what is not there yet makes it there, where the folder of the link cannot be written',
+  async (t) => {
+    const folder = t.testdir({ etc: {}, data: {} });
+    const [first, link] = [path.join(folder, 'first.yaml'), path.join(folder, 'etc', 'calibration.yaml')];
+    await symlink('../data/calibration.yaml', link);
+    await symlink('etc/calibration.yaml', first);
+    await assertWritable(first);
+    await writeCalibration(first, new Map([['a', { low: 0, high: 1 }]]));
+    t.same(await readdir(path.join(folder, 'data')), ['calibration.yaml']);
+    t.same(await readdir(path.join(folder, 'etc')), ['calibration.yaml']);
+    t.ok((await lstat(link)).isSymbolicLink());
+    t.same([...(await readCalibration(first)).keys()], ['a']);
+    await symlink('../no/calibration.yaml', path.join(folder, 'etc', 'nowhere.yaml'));
+    await t.rejects(assertWritable(path.join(folder, 'etc', 'nowhere.yaml')), {
+      code: 'E_HW_CALIBRATION',
+      message: /nowhere\.yaml: cannot be written \(ENOENT\)/,
+    });
+    await symlink('loop.yaml', path.join(folder, 'loop.yaml'));
+    await t.rejects(assertWritable(path.join(folder, 'loop.yaml')), { message: /ELOOP/ });
+  },
+);
