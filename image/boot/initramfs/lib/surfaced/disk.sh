@@ -25,9 +25,9 @@ find_slot() {
   [ -n "$slot" ] || stop 'the kernel was started without surfaced.slot=a or b'
 }
 
-# Sets disk to the name of the whole card, such as mmcblk0.
+# Sets disk to the name of the whole card, such as mmcblk0. No sticks: 61-surfaced-card.rules has the same kinds.
 is_disk_here() {
-  for path in /sys/class/block/mmcblk? /sys/class/block/vd? /sys/class/block/sd?; do
+  for path in /sys/class/block/mmcblk? /sys/class/block/vd?; do
     disk=${path##*/}
     [ -b "/dev/$disk" ] || continue
     # The identifier in the MBR; the number is in the order of this processor.
