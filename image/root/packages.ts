@@ -96,7 +96,8 @@ export const keptFiles: Readonly<Record<string, readonly RegExp[]>> = {
  */
 export const keptModules: readonly RegExp[] = [
   /^(?:arch|crypto|lib)\//,
-  /^fs\/(?:exfat|ext4|fat|fuse|nls|overlayfs|squashfs)\//,
+  // autofs: systemd asks for it at each start, and complains where it is not.
+  /^fs\/(?:autofs|exfat|ext4|fat|fuse|nls|overlayfs|squashfs)\//,
   /^net\/(?:8021q|dns_resolver|rfkill|wireless)\//,
   // Storage: cards, sticks, and the devices below bundles.
   /^drivers\/block\/(?:loop|nbd|virtio_blk|zram\/)/,

@@ -106,6 +106,40 @@ t.test('numbers and names that others have, too', async (t) => {
   t.match(textOf('usr/lib/systemd/journald.conf.d/50-surfaced-image.conf'), /^RuntimeMaxUse=16M$/m);
 });
 
+t.test('a stick is never taken for the card', async (t) => {
+  const rule = linesOf('usr/lib/udev/rules.d/61-surfaced-card.rules').join('\n');
+  t.match(
+    rule,
+    `ENV{ID_PART_ENTRY_UUID}=="${diskId}-*", SYMLINK-="disk/by-partuuid/$env{ID_PART_ENTRY_UUID}"`,
+  );
+  const kinds = /KERNEL!="([^"]+)"/.exec(rule)?.[1]?.split('|') ?? [];
+  t.same(kinds, ['mmcblk*', 'vd*']);
+  const initramfs = readFileSync(path.join(project, 'image/boot/initramfs/lib/surfaced/disk.sh'), 'utf8');
+  const searched = /for path in (.*); do/.exec(initramfs)?.[1]?.split(' ');
+  t.same(
+    searched,
+    kinds.map((kind) => `/sys/class/block/${kind.replace('*', '?')}`),
+    'the kinds of disk that the initramfs starts from',
+  );
+});
+
+t.test('settings of the kernel that Debian has in a package which is not here', async (t) => {
+  const lines = linesOf('usr/lib/sysctl.d/60-surfaced-image.conf');
+  for (const line of [
+    'fs.protected_hardlinks = 1',
+    'fs.protected_symlinks = 1',
+    'fs.protected_regular = 2',
+    'fs.protected_fifos = 1',
+    'kernel.kexec_load_disabled = 1',
+  ])
+    t.ok(lines.includes(line), line);
+  const shape = /^(?:[a-z_]+(?:\.[a-z_0-9*]+)+ = \S.*|-net\.ipv4\.conf\.all\.[a-z_]+)$/;
+  t.same(
+    lines.filter((line) => !shape.test(line)),
+    [],
+  );
+});
+
 t.test('users have numbers', async (t) => {
   const list = textOf('usr/lib/sysusers.d/00-surfaced-image.conf');
   const numbers = [...list.matchAll(/^[ug]!? \S+ (\d+)/gm)].map(([, number]) => number);

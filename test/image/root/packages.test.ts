@@ -118,6 +118,7 @@ kernel/drivers/media/y.ko.xz:
     'drivers/spi/spi-bcm2835.ko.xz',
     'drivers/usb/serial/ftdi_sio.ko.xz',
     'drivers/watchdog/i6300esb.ko.xz',
+    'fs/autofs/autofs4.ko.xz',
     'fs/squashfs/squashfs.ko.xz',
     'sound/usb/snd-usb-audio.ko.xz',
   ])
