@@ -1,5 +1,7 @@
 # The data partition, and what is bound from it.
 
+e2fsck_log=${e2fsck_log:-/run/surfaced/e2fsck}
+
 # make_data REASON
 make_data() {
   say "making the data partition anew: $1"
@@ -27,13 +29,20 @@ end_reset() {
   umount /firmware
 }
 
-# Repairs what is safe to repair, then all; false when there is no file system.
+# Repairs what is safe to repair, then all; false when there is no file system. An e2fsck that does not run (e2fsck(8): it ends
+# with 15 at most when it did its work) says nothing of the data: only mounting can tell then, and nothing is thrown away.
 check_data() {
-  e2fsck -p "$data_device" >/run/surfaced/e2fsck 2>&1
+  e2fsck -p "$data_device" >"$e2fsck_log" 2>&1
   [ $? -ge 4 ] || return 0
   warn 'the data partition has errors'
-  e2fsck -y "$data_device" >/run/surfaced/e2fsck 2>&1
-  [ $? -lt 4 ]
+  e2fsck -y "$data_device" >"$e2fsck_log" 2>&1
+  code=$?
+  if [ $code -ge 16 ]; then
+    warn "e2fsck does not run: it ended with $code"
+    is_checked=
+    return 0
+  fi
+  [ $code -lt 4 ]
 }
 
 mount_data_device() {
@@ -43,6 +52,7 @@ mount_data_device() {
 mount_data() {
   data_device=/dev/${partition}4
   made=
+  is_checked=1
   if is_reset_wanted; then
     make_data 'reset to the state of a new card'
     sync
@@ -51,6 +61,7 @@ mount_data() {
     make_data 'it had no file system that could be repaired'
   fi
   mount_data_device || {
+    [ -n "$is_checked" ] || stop_slot 'the data partition can be neither checked nor mounted'
     make_data 'its file system could not be mounted'
     mount_data_device || stop 'the data partition cannot be mounted'
   }
