@@ -7,7 +7,9 @@ const bin = (name) => path.join(root, 'node_modules', '.bin', name);
 const page = path.join(root, 'hil', 'sim', 'panel', 'page');
 const pageOut = path.join(root, 'dist', 'hil', 'sim', 'panel', 'page');
 
-rmSync(path.join(root, 'dist'), { recursive: true, force: true });
+// What else lies there, such as a card that was built, is not this script's.
+for (const folder of ['daemon', 'hil'])
+  rmSync(path.join(root, 'dist', folder), { recursive: true, force: true });
 run(bin('tsc'), ['-p', 'tsconfig.build.json']);
 if (existsSync(path.join(page, 'main.tsx'))) {
   mkdirSync(pageOut, { recursive: true });
