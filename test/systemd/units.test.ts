@@ -128,6 +128,22 @@ t.test('systemd calls both well locked: 2.0 at most', { skip: tooOld }, async (t
   }
 });
 
+t.test('root at a start of the image: no network, no clock, 4.0 at most', { skip: tooOld }, async (t) => {
+  const units = path.join(projectRoot, 'image/root/files/usr/lib/systemd/system');
+  for (const name of ['surfaced-first-boot.service', 'surfaced-report.service']) {
+    const file = path.join(units, name);
+    const text = readFileSync(file, 'utf8');
+    t.match(text, /^IPAddressDeny=any$/m, name);
+    t.notMatch(text, /AF_INET/, name);
+    // The boot partition is mounted anew for a moment, in the system's own namespace.
+    t.match(text, /^SystemCallFilter=@system-service @mount$/m, name);
+    t.notMatch(text, /^(?:Protect(?:System|Home|Kernel\w+)|Private\w+|ReadWritePaths)=/m, name);
+    const words = ['security', '--offline=true', '--threshold=40', '--no-pager', file];
+    const { status, stdout } = spawnSync('systemd-analyze', words, { encoding: 'utf8' });
+    t.equal(status, 0, `${name}: ${stdout.trim().split('\n').at(-1)}`);
+  }
+});
+
 t.test('users, folders, modules and device files', async (t) => {
   const lines = (name: string) =>
     textOf(name)
