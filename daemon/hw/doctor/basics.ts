@@ -13,7 +13,7 @@ const allPackages: ReadonlyMap<NativePackage, string> = new Map([
 
 /** Looks at what the machine is and what its firmware is told. Never rejects. */
 export async function lookAtMachine({ machine, boot }: LookContext): Promise<Look> {
-  const { ok, skipped } = checksOf('machine');
+  const { ok, skipped, warning } = checksOf('machine');
   const model = await textOf(machine, '/proc/device-tree/model');
   const kernel = await textOf(machine, '/proc/sys/kernel/osrelease');
   const groups = await groupsOf(machine);
@@ -35,6 +35,14 @@ export async function lookAtMachine({ machine, boot }: LookContext): Promise<Loo
       ok(
         'config.txt',
         boot.lines.length === 0 ? `${boot.path}: no overlays` : `${boot.path}: ${boot.lines.join('; ')}`,
+      ),
+    );
+  for (const { name, value, line } of boot?.ignored ?? [])
+    checks.push(
+      warning(
+        'dtparam',
+        `line ${line} of ${boot?.path}: \`dtparam=${name}=${value}\` does nothing`,
+        'The device trees here (`upstream_kernel=1`) are those of Linux itself and have no parameters: use an overlay that the image has, as docs/image.md lists them.',
       ),
     );
   return {

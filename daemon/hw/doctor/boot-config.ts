@@ -29,7 +29,15 @@ export interface BootConfig {
   readonly path: string;
   /** As the device tree names the board; null: not known. */
   readonly model: string | null;
+  /**
+   * Whether the board's device tree has parameters. Those of Linux itself, which `upstream_kernel=1` chooses as on the
+   * SD-card image, have none: `dtparam=` does nothing to them.
+   */
+  readonly hasParameters: boolean;
+  /** Those that count. */
   readonly parameters: readonly BootParameter[];
+  /** Those of a device tree that has none. */
+  readonly ignored: readonly BootParameter[];
   readonly overlays: readonly BootOverlay[];
   /** The lines themselves, as they are written, also those for other boards. */
   readonly lines: readonly string[];
@@ -55,7 +63,10 @@ export async function readBootConfig(machine: Machine): Promise<BootConfig | nul
  */
 export function parseBootConfig(text: string, path: string, model: string | null): BootConfig {
   const parameters: BootParameter[] = [];
+  /** Those that stand below an overlay, which may know them. */
+  const forOverlays = new Set<BootParameter>();
   const overlays: BootOverlay[] = [];
+  let hasParameters = true;
   const lines: string[] = [];
   const filters = new BootFilters(model);
   /** Of the overlay that parameters below it go to; null: none. */
@@ -65,8 +76,9 @@ export function parseBootConfig(text: string, path: string, model: string | null
     const filter = /^\[(.*)\]$/.exec(content)?.[1];
     if (filter !== undefined) filters.take(filter);
     const [, key = '', value = ''] = /^(\w+)\s*=\s*(.*)$/.exec(content) ?? [];
-    if (!['dtparam', 'dtoverlay', 'enable_uart'].includes(key)) continue;
     const { section } = filters;
+    if (key === 'upstream_kernel' && section.counts !== 'no') hasParameters = value !== '1';
+    if (!['dtparam', 'dtoverlay', 'enable_uart'].includes(key)) continue;
     const under = section.name === 'all' ? '' : `[${section.name}] `;
     lines.push(`${under}${content}${section.counts === 'no' ? ' (not for this board)' : ''}`);
     if (section.counts === 'no') continue;
@@ -77,7 +89,9 @@ export function parseBootConfig(text: string, path: string, model: string | null
     } else if (key === 'dtparam') {
       // One that the overlay above does not know goes to the base: which are known is in the overlay alone, so to both.
       for (const { name, value } of words.filter((one) => one !== '').map(assignment)) {
-        parameters.push({ name, value, ...place });
+        const parameter = { name, value, ...place };
+        parameters.push(parameter);
+        if (scope !== null) forOverlays.add(parameter);
         scope?.set(name, value);
       }
     } else {
@@ -87,7 +101,12 @@ export function parseBootConfig(text: string, path: string, model: string | null
       if (scope !== null) overlays.push({ name, parameters: scope, ...place });
     }
   }
-  return { path, model, parameters, overlays, lines };
+  const isOfFirmware = ({ name }: BootParameter): boolean => name === 'enable_uart';
+  return {
+    ...{ path, model, hasParameters, overlays, lines },
+    parameters: hasParameters ? parameters : parameters.filter(isOfFirmware),
+    ignored: hasParameters ? [] : parameters.filter((one) => !isOfFirmware(one) && !forOverlays.has(one)),
+  };
 }
 
 function assignment(word: string): { readonly name: string; readonly value: string } {
@@ -127,8 +146,12 @@ export const headerBusNames = ['i2c_arm', 'i2c', 'i2c1'] as const;
 /** Names of its speed. */
 export const headerBusSpeedNames = ['i2c_arm_baudrate', 'i2c_baudrate', 'i2c1_baudrate'] as const;
 
-/** Lines of the header (BCM numbers) that the firmware gives to something else: documentation, "GPIO and the 40-pin header". */
+/**
+ * Lines of the header (BCM numbers) that are given to something else: documentation, "GPIO and the 40-pin header". Device
+ * trees of Linux itself have the I2C bus switched on, and SPI is by the overlays of what is on it.
+ */
 export function reservedLines(boot: BootConfig | null): ReadonlyMap<number, string> {
+  if (boot?.hasParameters === false) return reservedByOverlays(boot);
   const rows: readonly (readonly [readonly string[], readonly number[], string])[] = [
     [['spi'], [7, 8, 9, 10, 11], 'SPI (`dtparam=spi=on`)'],
     [headerBusNames, [2, 3], 'the I2C bus (`dtparam=i2c_arm=on`)'],
@@ -140,5 +163,22 @@ export function reservedLines(boot: BootConfig | null): ReadonlyMap<number, stri
       if (parameter === null || !isOn(boot, names)) return [];
       return lines.map((line): [number, string] => [line, `${owner}${doubtOf(parameter)}`]);
     }),
+  );
+}
+
+function reservedByOverlays(boot: BootConfig): ReadonlyMap<number, string> {
+  const loaded = (names: readonly string[]): readonly string[] =>
+    names.filter((name) => overlayOf(boot, name) !== null).map((name) => `dtoverlay=${name}`);
+  const [spi] = loaded(['tpm-slb9670', 'spidev-ce0']);
+  const [serial] = [...loaded(['serial-midi']), ...(isOn(boot, ['enable_uart']) ? ['enable_uart=1'] : [])];
+  const rows: readonly (readonly [readonly number[], string | null])[] = [
+    [[2, 3], 'the I2C bus'],
+    [[7, 8, 9, 10, 11], spi === undefined ? null : `SPI (\`${spi}\`)`],
+    [[14, 15], serial === undefined ? null : `the serial port (\`${serial}\`)`],
+  ];
+  return new Map(
+    rows.flatMap(([lines, owner]) =>
+      owner === null ? [] : lines.map((line): [number, string] => [line, owner]),
+    ),
   );
 }

@@ -109,6 +109,12 @@ async function missingRemedy(
   if (tpm !== null) return `The overlay tpm-slb9673 has taken it away.${instead}`;
   if (boot === null)
     return `Switch the bus on where this machine is set up (device tree, firmware), and load the module i2c-dev.${instead}`;
+  if (!boot.hasParameters) {
+    if (bus !== headerBus) return `The image has no overlay for that bus.${instead}`;
+    if (overlayOf(boot, 'header') === null)
+      return `Add \`dtoverlay=header\` to ${boot.path}, which gives the bus of the header this number, and restart.${instead}`;
+    return `${boot.path} has the overlay of the header: restart if that is new; else look into \`dmesg\`.${instead}`;
+  }
   if (bus !== headerBus)
     return `Load the overlay of that bus in ${boot.path} (e.g. \`dtoverlay=i2c${bus}\`) and restart.${instead}`;
   if (!isOn(boot, headerBusNames)) return `Add \`dtparam=i2c_arm=on\` to ${boot.path} and restart.${instead}`;
@@ -147,6 +153,7 @@ async function describe({ machine, boot }: LookContext, { bus, path, name }: Bus
 
 function configuredHz(bus: number, boot: BootConfig | null): number | null {
   if (boot === null || bus !== headerBus) return null;
+  if (!boot.hasParameters) return overlayOf(boot, 'i2c1-400k') === null ? defaultHz : 400_000;
   const value = Number(parameterOf(boot, headerBusSpeedNames)?.value ?? defaultHz);
   return Number.isInteger(value) && value > 0 ? value : null;
 }
@@ -170,7 +177,7 @@ async function lookAtBus(
   const holders = holdersOf(programs, bus.path);
   const [holder] = holders;
   if (holder !== undefined) {
-    const stop = holder.hasPanel ? 'Stop it (`sudo systemctl stop surfaced`)' : 'End it';
+    const stop = holder.hasPanel ? 'Stop it (`sudo systemctl stop surfaced-device`)' : 'End it';
     return end(
       skipped(
         name,
@@ -183,7 +190,7 @@ async function lookAtBus(
 }
 
 async function askBus(
-  { machine, wants }: LookContext,
+  { machine, boot, wants }: LookContext,
   described: FoundBus,
   { adapter, note }: { readonly adapter: string; readonly note: string },
 ): Promise<{ readonly checks: Check[]; readonly bus: FoundBus }> {
@@ -203,7 +210,7 @@ async function askBus(
     const strangers = await foundAddresses(machine, described.bus, scan);
     const addresses = new Map(strangers.map((one) => [one.address, one]));
     const checks: Check[] = [];
-    const speed = speedCheck(`${name} speed`, described, parts);
+    const speed = speedCheck(`${name} speed`, described, parts, boot);
     if (speed !== null) checks.push(speed);
     for (const part of parts) {
       if (bus.isStuck) {
@@ -213,6 +220,7 @@ async function askBus(
       const device = bus.device(part.wiring.address);
       const answer = await askPart({
         machine,
+        boot,
         part,
         device,
         strangers: strangers.map(({ address }) => address),

@@ -6,6 +6,7 @@ import type { I2cDriver, PartTime } from '../chips/driver.ts';
 import type { I2cDevice } from '../i2c/bus.ts';
 import { probeAddress } from '../i2c/scan.ts';
 import { hex, othersAt } from '../parts/addresses.ts';
+import type { BootConfig } from './boot-config.ts';
 import { isClaim, type Scan } from './bounded-bus.ts';
 import { fileOf, type Machine } from './machine.ts';
 import { type Check, checksOf, type FoundAddress, messageOf } from './report.ts';
@@ -27,8 +28,17 @@ const stretchingParts: readonly string[] = [
   'seesaw-quad-encoder',
 ];
 const isStretching = ({ driver }: WantedPart): boolean => stretchingParts.includes(driver.part);
-const slowerRemedy =
-  'On a Pi before the 5, a slower bus helps parts that hold the clock: `dtparam=i2c_arm_baudrate=100000` in config.txt.';
+/** How the bus of the header gets slower or faster in config.txt. */
+const slower = (boot: BootConfig | null): string =>
+  boot?.hasParameters === false
+    ? 'no line `dtoverlay=i2c1-400k` in config.txt'
+    : '`dtparam=i2c_arm_baudrate=100000` in config.txt';
+const faster = (boot: BootConfig | null): string =>
+  boot?.hasParameters === false
+    ? 'Add `dtoverlay=i2c1-400k` to config.txt and restart.'
+    : 'Set `dtparam=i2c_arm_baudrate=400000` in config.txt and restart.';
+const slowerRemedy = (boot: BootConfig | null): string =>
+  `On a Pi before the 5, a slower bus helps parts that hold the clock: ${slower(boot)}.`;
 
 /** More addresses than a panel has: something holds SDA low, which looks like an answer everywhere. */
 const mostAddresses = 64;
@@ -105,6 +115,8 @@ function whoIs({ address, presence, mayBe }: FoundAddress, parts: AskedBus['part
 /** What a part that the config lists is asked with. */
 export interface PartQuestion {
   readonly machine: Machine;
+  /** Null: there is no config.txt. */
+  readonly boot: BootConfig | null;
   readonly part: WantedPart & { readonly driver: I2cDriver };
   readonly device: I2cDevice;
   /** Addresses at which something answers that is not in the config. */
@@ -119,7 +131,7 @@ export interface PartAnswer {
 
 /** Asks a part. Never rejects. */
 export async function askPart(question: PartQuestion): Promise<PartAnswer> {
-  const { machine, part, device } = question;
+  const { machine, boot, part, device } = question;
   const { driver, label } = part;
   const { address } = device;
   const time: PartTime = {
@@ -128,7 +140,7 @@ export async function askPart(question: PartQuestion): Promise<PartAnswer> {
   };
   const answering = (mayBe: readonly string[]): FoundAddress => ({ address, presence: 'answers', mayBe });
   const others = othersAt(address, driver.part, machine.drivers);
-  const badWiring = isStretching(part) ? `${wiringRemedy} ${slowerRemedy}` : wiringRemedy;
+  const badWiring = isStretching(part) ? `${wiringRemedy} ${slowerRemedy(boot)}` : wiringRemedy;
   try {
     const recognized = await driver.probe(device, time);
     if (recognized !== null) return { check: ok(label, recognized), address: answering([driver.part]) };
@@ -182,6 +194,7 @@ export function speedCheck(
   name: string,
   bus: { readonly clockHz: number | null; readonly isBitBanged: boolean },
   parts: readonly WantedPart[],
+  boot: BootConfig | null,
 ): Check | null {
   const lit = parts.filter(({ pictureBytes }) => pictureBytes > 0);
   if (lit.length === 0) return null;
@@ -198,9 +211,8 @@ export function speedCheck(
   if (clockHz >= wantedHz || pictureMs <= wantedPictureMs) return ok(name, found);
   if (isBitBanged)
     return warning(name, found, 'Let the hardware drive the bus: a TPM on SPI needs no i2c-gpio.');
-  const faster = 'Set `dtparam=i2c_arm_baudrate=400000` in config.txt and restart.';
   const stretching = parts.filter(isStretching).map(({ driver }) => driver.part);
-  if (stretching.length === 0) return warning(name, found, faster);
+  if (stretching.length === 0) return warning(name, found, faster(boot));
   const back = `If ${stretching.join(', ')} then fails on a Pi before the 5, go back: it may hold the clock.`;
-  return warning(name, found, `${faster} ${back}`);
+  return warning(name, found, `${faster(boot)} ${back}`);
 }

@@ -3,7 +3,7 @@ import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { Ioctl } from '../kernel/ioctl.ts';
 import { parseAlsaName } from '../ports/alsa.ts';
-import { type BootConfig, isOn } from './boot-config.ts';
+import { type BootConfig, isOn, overlayOf } from './boot-config.ts';
 import type { LookContext } from './context.ts';
 import { fileOf, isThere, type Machine, mayUse, namesIn, permissionRemedy, textOf } from './machine.ts';
 import { listMidiPorts } from './midi-ports.ts';
@@ -132,6 +132,14 @@ async function lineChecks(
     const isHeader = /^\/dev\/(?:serial\d|ttyAMA0|ttyS0)$/.test(wanted);
     const isUart = isHeader && boot !== null && !isHeaderUartOn(boot);
     const plug = type === 'pty' ? 'Start the program that makes the pseudo-terminal' : 'Plug the device in';
+    if (isHeader && boot?.hasParameters === false && overlayOf(boot, 'serial-midi') === null)
+      return [
+        fault(
+          wanted,
+          'is not there',
+          `Add \`dtoverlay=serial-midi\` to ${boot.path} and restart: the MIDI sockets of the header are /dev/ttyAMA0 then.`,
+        ),
+      ];
     const remedy = isUart
       ? `Add \`enable_uart=1\` (on a Pi 5 \`dtparam=uart0=on\`) to ${boot.path} and restart.`
       : `${plug}, or correct \`panel.port.path\`.`;

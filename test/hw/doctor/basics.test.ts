@@ -23,6 +23,12 @@ t.test('the machine, its user and config.txt', async (t) => {
     'ok user: pi, in the groups pi',
     'ok config.txt: /boot/firmware/config.txt: dtparam=spi=on',
   ]);
+  const image = parseBootConfig('upstream_kernel=1\ndtparam=spi=on', '/boot/firmware/config.txt', null);
+  t.match(checkOf(await lookAtMachine(made.context(null, { boot: image })), 'dtparam'), {
+    result: 'warning',
+    found: 'line 2 of /boot/firmware/config.txt: `dtparam=spi=on` does nothing',
+    remedy: /docs\/image\.md/,
+  });
   made.change = { user: { name: 'root', groupIds: [0, 77], processId: 1 } };
   const look = await lookAtMachine(made.context(null));
   t.match(checkOf(look, 'user').found, /^root, who may use everything/);

@@ -12,6 +12,8 @@ import {
   readBootConfig,
   reservedLines,
 } from '../../../daemon/hw/doctor/boot-config.ts';
+import { boardProfiles } from '../../../image/card/boards.ts';
+import { configText } from '../../../image/card/config-txt.ts';
 import { MadeUpMachine } from './made-up.ts';
 
 const sample = `# For more options see the documentation
@@ -147,6 +149,33 @@ t.test('lines that the firmware gives away', async (t) => {
   t.equal(reservedLines(null).size, 0);
   const unsure = parseBootConfig('[gpio4=1]\ndtparam=spi=on', '/boot/config.txt', null);
   t.match(reservedLines(unsure).get(9), /^SPI \(`dtparam=spi=on`\) \(under the filter \[gpio4=1\]/);
+});
+
+t.test('device trees of Linux itself have no parameters, as on the image', async (t) => {
+  const text = 'upstream_kernel=1\nenable_uart=1\ndtparam=i2c_arm=on\ndtoverlay=tpm-slb9670\ndtparam=gpio=4';
+  const boot = parseBootConfig(text, '/boot/config.txt', pi4);
+  t.notOk(boot.hasParameters);
+  t.same(boot.parameters, [
+    { name: 'enable_uart', value: 'on', section: boot.overlays[0]?.section, line: 2 },
+  ]);
+  t.match(boot.ignored, [{ name: 'i2c_arm', line: 3 }]);
+  t.equal(boot.ignored.length, 1, 'an overlay may have parameters of its own');
+  t.equal(boot.overlays[0]?.parameters.get('gpio'), '4');
+  const reserved = reservedLines(boot);
+  t.same([...reserved.keys()], [2, 3, 7, 8, 9, 10, 11, 14, 15]);
+  t.equal(reserved.get(7), 'SPI (`dtoverlay=tpm-slb9670`)');
+  const midi = reservedLines(parseBootConfig('upstream_kernel=1\ndtoverlay=serial-midi', 'x', null));
+  t.same([...midi.keys()], [2, 3, 14, 15]);
+  t.ok(parseBootConfig('[pi5]\nupstream_kernel=1\n[all]\ndtparam=spi', 'x', pi4).hasParameters);
+  t.ok(parseBootConfig('upstream_kernel=1\nupstream_kernel=0', 'x', pi4).hasParameters);
+  const shipped = parseBootConfig(
+    configText(boardProfiles.debian.overlays),
+    '/boot/firmware/config.txt',
+    pi4,
+  );
+  t.notOk(shipped.hasParameters);
+  t.same(shipped.ignored, []);
+  t.ok(overlayOf(shipped, 'header'));
 });
 
 t.test('which overlay takes a line', async (t) => {

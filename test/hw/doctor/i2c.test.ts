@@ -176,6 +176,10 @@ t.test('why a bus is not there', async (t) => {
   t.match(await remedyOf(bare(), 'dtparam=i2c_arm=on'), /has it switched on: restart if that is new/);
   t.match(await remedyOf(bare(), '[pi5]\ndtparam=i2c_arm=on'), /under the filter \[pi5\]/);
   t.match(await remedyOf(bare(), null), /device tree, firmware/);
+  const image = 'upstream_kernel=1\ndtparam=i2c_arm=on';
+  t.match(await remedyOf(bare(), image), /^Add `dtoverlay=header` to /, 'the image has no dtparam');
+  t.match(await remedyOf(bare(), `${image}\ndtoverlay=header`), /has the overlay of the header: restart/);
+  t.match(await remedyOf(bare(), image, 3), /^The image has no overlay for that bus/);
   t.match(await remedyOf(bare(), '', 3), /`dtoverlay=i2c3`/);
   t.match(
     await remedyOf(bare().bus(22, 'i2c-gpio'), 'dtoverlay=tpm-slb9673'),
@@ -215,7 +219,7 @@ t.test('a bus that somebody has is left alone', async (t) => {
   t.match(await lookWith(program(['/dev/i2c-1'], true)), {
     result: 'skipped',
     found: /in use by surfaced \(process 7\)/,
-    remedy: /systemctl stop surfaced/,
+    remedy: /systemctl stop surfaced-device`/,
   });
   t.match(await lookWith(program(['/dev/i2c-1'], false)), { result: 'skipped', remedy: /^End it/ });
   t.match(await lookWith(program(null, true)), { result: 'skipped' }, 'its files are not for us to know');
@@ -291,6 +295,9 @@ t.test('how long lights take at the speed of the bus', async (t) => {
     result: 'ok',
     found: '400 kHz: a picture in which every light changes takes about 8.4 ms',
   });
+  const image = 'upstream_kernel=1\ndtparam=i2c_arm_baudrate=400000\n';
+  t.match(await speedOf(desk(t), image), { result: 'warning', remedy: /^Add `dtoverlay=i2c1-400k`/ });
+  t.match(await speedOf(desk(t), `${image}[all]\ndtoverlay=i2c1-400k`), { result: 'ok', found: /^400 kHz/ });
   const live = desk(t)
     .put(`${node}/compatible`, 'brcm,bcm2711-i2c\0')
     .put(`${node}/clock-frequency`, cell(400_000));

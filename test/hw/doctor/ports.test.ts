@@ -167,6 +167,10 @@ t.test('serial ports', async (t) => {
   t.match(await remedyOn('Raspberry Pi 4 Model B Rev 1.4', 'enable_uart=1'), /^Plug/);
   t.match(await remedyOn('Raspberry Pi 5 Model B Rev 1.0', 'enable_uart=1'), /^Add/, 'that is another port');
   t.match(await remedyOn('Raspberry Pi 5 Model B Rev 1.0', 'dtparam=uart0=on'), /^Plug/);
+  const image = 'upstream_kernel=1\nenable_uart=1';
+  const pi4 = 'Raspberry Pi 4 Model B Rev 1.4';
+  t.match(await remedyOn(pi4, image), /^Add `dtoverlay=serial-midi` to .* \/dev\/ttyAMA0 then/);
+  t.match(await remedyOn(pi4, `${image}\ndtoverlay=serial-midi`), /^Plug/);
   made.forbidden.add('/dev/serial0');
   t.match((await lookAtSerial(made.context(serial('/dev/serial0')))).checks, [
     { result: 'fault', remedy: /GROUP="dialout"/ },
