@@ -31,6 +31,7 @@ if (args.includes('--help') || args.includes('-h')) {
 const valued = ['--board', '--output', '--version', '--base-url', '--keys'];
 const plain = ['--no-compress', '--again'];
 for (const [index, arg] of args.entries()) {
+  if (valued.includes(arg) && /^(?:--.*)?$/.test(args[index + 1] ?? '')) fail(`${arg} needs a value`);
   if (plain.includes(arg) || valued.includes(arg) || valued.includes(args[index - 1])) continue;
   fail(`unknown option ${arg}; npm run image -- --help tells what there is`);
 }
@@ -59,7 +60,10 @@ const output = path.resolve(
 const head = spawnSync('git', ['-c', `safe.directory=${root}`, 'rev-parse', 'HEAD'], { cwd: root });
 // Sources, commit (its time is in the image) and options; Debian's archive is looked at by a build alone.
 const state = [
-  fingerprint('daemon', 'image', 'systemd', 'schemas', 'docs', 'package.json', 'package-lock.json'),
+  fingerprint(
+    ...['daemon', 'image', 'systemd', 'schemas', 'docs'],
+    ...['package.json', 'package-lock.json', 'LICENSE', 'CHANGELOG.md'],
+  ),
   head.stdout?.toString().trim() ?? '',
   process.env.SOURCE_DATE_EPOCH ?? '',
   ...options,
