@@ -19,6 +19,12 @@ export function debianVersion(version: string): string {
   return version.replace(/\+.*$/, '').replace('-', '~');
 }
 
+/**
+ * Debian wants an address of mail. The project has none (SECURITY.md says how it is reached), and a name that is not its own
+ * would bother somebody: `.invalid` belongs to nobody for ever (RFC 6761, 6.4).
+ */
+const maintainer = 'surfaced maintainers <maintainers@surfaced.invalid>';
+
 /** The control file (deb-control(5)). */
 export function controlText(fields: ControlFields): string {
   const depends = [
@@ -31,7 +37,7 @@ export function controlText(fields: ControlFields): string {
     'Package: surfaced',
     `Version: ${debianVersion(fields.version)}`,
     `Architecture: ${fields.architecture}`,
-    'Maintainer: The surfaced project <surfaced@localhost>',
+    `Maintainer: ${maintainer}`,
     `Installed-Size: ${fields.installedKibibytes}`,
     `Depends: ${depends.join(', ')}`,
     'Section: net',

@@ -18,6 +18,7 @@ t.test('control', async (t) => {
   });
   t.match(text, /^Package: surfaced\nVersion: 1\.2\.0~rc\.1\nArchitecture: arm64\n/);
   t.match(text, /\nInstalled-Size: 7\nDepends: libc6 \(>= 2\.34\), systemd \(>= 252\), udev\n/);
+  t.match(text, /\nMaintainer: [\w ]+ <\w+@(?:\w+\.)+\w+>\n/, 'an address in full, of nobody else');
   t.notMatch(text, /\n\n/, 'one paragraph');
   t.match(text, /\n$/);
   t.equal(debianVersion('0.1.0'), '0.1.0');
