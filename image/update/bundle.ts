@@ -98,9 +98,7 @@ references=${Buffer.from(references).toString('base64')}
 }
 
 const foldersOf = (key: SigningKey): string[] =>
-  [key.certificate, key.privateKey]
-    .filter((file) => !file.startsWith('pkcs11:'))
-    .map((file) => path.dirname(file));
+  [key.certificate, key.privateKey].map((file) => path.dirname(file));
 
 /** A bundle that surfaces or gateways would refuse must not be published. */
 async function checkBack(file: string, { key, version, rootHash, references }: BundleParts): Promise<void> {

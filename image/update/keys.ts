@@ -24,7 +24,6 @@ const signerLifeMs = 10 * 365 * dayMs;
 /** Paths of PEM files. */
 export interface SigningKey {
   readonly certificate: string;
-  /** Also a PKCS #11 URL, when the environment names one. */
   readonly privateKey: string;
   /** CAs that the image trusts for updates: that of this key, and while keys change that of the next or the last one. */
   readonly authorities: string;
@@ -96,15 +95,12 @@ async function namedKey(
   for (const name of all) {
     const file = value(name);
     if (file === '') throw orderError(`${names[name]} is not set, and one of the others is`);
-    if (!file.startsWith('pkcs11:') && !(await isThere(file)))
-      throw orderError(`${names[name]}: there is no ${file}`);
+    if (!(await isThere(file))) throw orderError(`${names[name]}: there is no ${file}`);
   }
-  const file = (name: keyof typeof names): string =>
-    value(name).startsWith('pkcs11:') ? value(name) : path.resolve(value(name));
   return {
-    privateKey: file('privateKey'),
-    certificate: file('certificate'),
-    authorities: file('authorities'),
+    privateKey: path.resolve(value('privateKey')),
+    certificate: path.resolve(value('certificate')),
+    authorities: path.resolve(value('authorities')),
   };
 }
 
