@@ -28,6 +28,11 @@ t.test('each overlay says how its part is wired, and is an overlay', async (t) =
 
 t.test('config.txt', async (t) => {
   const text = configText(debian.overlays);
+  t.same(
+    text.split('\n').filter((line) => line.length > 98),
+    [],
+    'the firmware reads no more of a line',
+  );
   const lines = text.split('\n');
   const settings = new Map(
     lines
