@@ -12,6 +12,7 @@ import { runDevice } from '../daemon/commands/device.ts';
 import { loadConfig } from '../daemon/config/load.ts';
 import { startDevice } from '../daemon/device.ts';
 import { type Gateway, startGateway } from '../daemon/gateway.ts';
+import { pairingCodeIn } from '../daemon/first-boot/report.ts';
 import { silentLog } from '../daemon/log.ts';
 import { paintPicture } from '../daemon/surface/pictures.ts';
 import type { Frame, Panel } from '../daemon/surface/types.ts';
@@ -145,6 +146,7 @@ t.test('a device from a TPM that is off to one that is trusted', { skip: without
   const [waiting] = gateway.trust.quarantine();
   t.match(panel.frames.at(-1)?.link.detail, waiting?.pairingCode, 'the code of the gateway, worked out here');
   t.match(link(), { ok: false, detail: `waits to be let in with the code ${waiting?.pairingCode}` });
+  t.equal(pairingCodeIn(link()?.detail ?? ''), waiting?.pairingCode, 'the report finds it there');
 
   await approve(gateway, waiting?.ekSha256 ?? '');
   await panel.until(isConnected);

@@ -1,7 +1,9 @@
 /** `surfaced first-boot`, on this machine: what it is made of, and what is told of it. */
+import { execFile } from 'node:child_process';
 import { access, readFile, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { ekPublicSha256 } from '../attest/certificates/public-key.ts';
 import { findEndorsement } from '../attest/evidence/endorsement.ts';
 import { openTpm } from '../attest/open-tpm.ts';
@@ -13,7 +15,7 @@ import { systemDisk } from '../first-boot/disk.ts';
 import { type FirstBootParts, firstBoot } from '../first-boot/first-boot.ts';
 import { readStatus, type Status } from '../first-boot/outcome.ts';
 import { type Places, placesIn } from '../first-boot/places.ts';
-import { type Facts, writeReport } from '../first-boot/report.ts';
+import { type Facts, pairingCodeIn, writeReport } from '../first-boot/report.ts';
 import { parseGroups } from '../hw/doctor/machine.ts';
 import { silentLog } from '../log.ts';
 import { version } from '../version.ts';
@@ -102,6 +104,7 @@ async function report(
     addresses: isEarly ? null : addresses(),
     hasTpm: tpm !== null,
     panel: config === null ? null : await panelOf(config, root),
+    pairingCode: isEarly || root !== '/' ? null : await pairingCode(),
     identity: config === null ? null : config.identity?.tpm === undefined ? 'token' : 'tpm',
   };
   // The first time, a TPM may need a minute to make that key.
@@ -113,6 +116,21 @@ async function deviceOf({ deviceFile }: Places): Promise<DeviceConfig | null> {
   const { loadDevice } = await import('./load-device.ts');
   // That it is good was found out just now; a fault in it is told elsewhere.
   return loadDevice(deviceFile).catch(() => null);
+}
+
+const deviceUnit = 'surfaced-device.service';
+const statusMs = 10_000;
+
+/** What the daemon's panel shows, or cannot show with less than five rows of lights. */
+async function pairingCode(): Promise<string | null> {
+  try {
+    const command = ['show', '--property=StatusText', '--value', deviceUnit];
+    const { stdout } = await promisify(execFile)('systemctl', command, { timeout: statusMs });
+    return pairingCodeIn(stdout.trim());
+  } catch (problem) {
+    process.stderr.write(`surfaced: ${deviceUnit}: its status is not known: ${(problem as Error).message}\n`);
+    return null;
+  }
 }
 
 /** Global addresses, those of version 4 where there are any: what people type. */

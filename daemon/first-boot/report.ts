@@ -21,13 +21,20 @@ export interface Facts {
   readonly hasTpm: boolean;
   /** Null: not known. */
   readonly panel: { readonly name: string; readonly where: string; readonly isThere: boolean } | null;
+  /** What the daemon waits to be let in with; null: it does not, or it is too early to tell. */
+  readonly pairingCode: string | null;
   /** How the surface proves itself; null: not known. */
   readonly identity: 'tpm' | 'token' | null;
 }
 
 /** Lines that do not count when reports are compared: of every start, or dear to find out. */
 const unsteady = /^(?:Written| {2}endorsement key) .*$/gm;
-const network = /^Network: .*$/gm;
+/** Lines that an early report does not know yet. */
+const late = /^Network: .*\n|^ {2}pairing code .*\n/gm;
+
+/** The code in what the daemon says of itself to systemd; null: it waits for nobody. */
+export const pairingCodeIn = (status: string): string | null =>
+  /waits to be let in with the code (\d{4}-\d{4})(?:;|$)/.exec(status)?.[1] ?? null;
 
 /**
  * Writes the report, if it says something new.
@@ -48,7 +55,7 @@ export async function writeReport(options: {
   const before = await doing(file, () => disk.read(file, mostOwnBytes));
   const steady = (text: string): string => {
     const rest = text.replaceAll('\r', '').replaceAll(unsteady, '');
-    return facts.addresses === null ? rest.replaceAll(network, '') : rest;
+    return facts.addresses === null ? rest.replaceAll(late, '') : rest;
   };
   if (before !== null && steady(before.toString('utf8')) === steady(reportText(status, facts, '-')))
     return false;
@@ -59,7 +66,7 @@ export async function writeReport(options: {
 
 /** The report, with lines as Unix ends them. */
 export function reportText(status: Status, facts: Facts, ekSha256: string | null): string {
-  const { version, at, isClockSynchronized, hostname, addresses, hasTpm, panel } = facts;
+  const { version, at, isClockSynchronized, hostname, addresses, hasTpm, panel, pairingCode } = facts;
   const clock = isClockSynchronized
     ? 'set by a time server'
     : 'not set by a time server yet: the time may be wrong';
@@ -80,6 +87,7 @@ export function reportText(status: Status, facts: Facts, ekSha256: string | null
     `  name ${hostname}`,
     hasTpm ? 'TPM: there' : 'TPM: none found',
     ...(hasTpm ? [`  endorsement key ${ekSha256 ?? 'not asked'}`] : []),
+    ...(pairingCode === null ? [] : [`  pairing code ${pairingCode}, when this was written`]),
     panelLine,
     '',
     ...(status.problem === null ? [] : [`${status.problem.code} ${status.problem.title}`]),
@@ -141,6 +149,6 @@ function nextStep({ problem, isConfigured, preseed }: Status, { identity, addres
   if (isConfigured && addresses?.length === 0)
     return 'wait for an address, or look after cable and Wi-Fi; the messages above may say why.';
   if (identity === 'tpm')
-    return 'compare the code on the panel with `surfaced surfaces list` on the gateway, then `surfaced surfaces approve NAME --code CODE`. Nothing, if that is done.';
+    return 'compare the code on the panel with `surfaced surfaces list` on the gateway, then `surfaced surfaces approve NAME --code CODE`. Where no panel can show it: `surfaced surfaces approve NAME --ek KEY` with the endorsement key above, if nobody else has had this card. Nothing, if that is done.';
   return 'nothing. If the panel stays dark, see `surfaced doctor`.';
 }

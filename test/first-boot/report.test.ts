@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { reportText, writeReport } from '../../daemon/first-boot/report.ts';
+import { pairingCodeIn, reportText, writeReport } from '../../daemon/first-boot/report.ts';
+import type { HealthReport } from '../../daemon/health.ts';
+import { statusOf } from '../../daemon/notify.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { boot, facts, places, preseedText, start, token, withToken, withTpm } from './rig.ts';
 
@@ -30,7 +32,7 @@ TPM: there
   endorsement key ab12
 Panel: not known
 
-Next: compare the code on the panel with \`surfaced surfaces list\` on the gateway, then \`surfaced surfaces approve NAME --code CODE\`. Nothing, if that is done.
+Next: compare the code on the panel with \`surfaced surfaces list\` on the gateway, then \`surfaced surfaces approve NAME --code CODE\`. Where no panel can show it: \`surfaced surfaces approve NAME --ek KEY\` with the endorsement key above, if nobody else has had this card. Nothing, if that is done.
 
 docs/first-boot.md says more.
 `,
@@ -43,7 +45,22 @@ docs/first-boot.md says more.
   t.match(told, /^Network: no address yet$/m);
   t.match(told, /^TPM: none found$/m);
   t.match(told, /^Panel: sense-hat at \/dev\/i2c-1: NOT THERE$/m);
+  t.notMatch(told, /pairing code/);
+  const waiting = reportText({ ...nothing }, { ...facts, hasTpm: true, pairingCode: '4821-9037' }, 'ab12');
+  t.match(waiting, /^ {2}pairing code 4821-9037, when this was written$/m);
   t.match(told, /^E3 NO SURFACED\.YAML\nNext: put a surfaced\.yaml here/m);
+});
+
+t.test('the code is what the daemon itself says, in the words that systemd is told', async (t) => {
+  const parts = (detail: string) => ({
+    link: { ok: false, detail },
+    panel: { ok: true, detail: 'launchpad-mini-mk3' },
+  });
+  const said = (detail: string) => statusOf({ ok: false, parts: parts(detail) } as HealthReport);
+  t.equal(pairingCodeIn(said('waits to be let in with the code 4821-9037')), '4821-9037');
+  t.equal(pairingCodeIn(said('no gateway')), null);
+  t.equal(pairingCodeIn('waits to be let in with the code 4821-90371'), null);
+  t.equal(pairingCodeIn(''), null);
 });
 
 t.test('written when it says something new, and the key is asked for only then', async (t) => {
@@ -66,7 +83,11 @@ t.test('written when it says something new, and the key is asked for only then',
   );
   t.equal(asked, 1);
   t.equal(await write({ addresses: null }), false, 'nor is that it is too early to know an address');
-  t.equal(await write({ addresses: ['192.0.2.8 (wlan0)'] }), true);
+  t.equal(await write({ pairingCode: '4821-9037' }), true);
+  t.equal(await write({ addresses: null }), false, 'nor that it is too early to know a code');
+  asked = 1;
+  t.equal(await write({ pairingCode: null, addresses: ['192.0.2.8 (wlan0)'] }), true);
+  t.notMatch(disk.text(file), /pairing code/, 'one that is not waited for any more is gone');
   t.match(disk.text(file), /endorsement key key 2\r\n/);
   t.notMatch(disk.text(file)?.replaceAll('\r\n', ''), /[\r\n]/, 'lines end as Windows ends them');
 });

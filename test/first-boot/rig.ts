@@ -58,6 +58,7 @@ export const facts: Facts = {
   addresses: ['192.0.2.7 (eth0)'],
   hasTpm: false,
   panel: null,
+  pairingCode: null,
   identity: 'token',
 };
 
