@@ -16,7 +16,7 @@ export function addUpdateCommands(program: Command, { print }: CommandLine): voi
     .description('which version runs from which slot, and what became of the last update; needs root')
     .addOption(output())
     .action(({ output: form }: { output: Output }) =>
-      once(async (host, signal) => print(await status(host, form, signal))),
+      once(async (host, signal) => print(await showStatus(host, form, signal))),
     );
   update
     .command('install <bundle>')
@@ -39,7 +39,7 @@ Examples:
   update
     .command('confirm')
     .description('says that the update on trial is good, without waiting for the self-tests; needs root')
-    .action(() => once((host, signal) => confirm(host, signal)));
+    .action(() => once(async (host, signal) => say(await confirmTrial(host, signal))));
   addServices(update);
 }
 
@@ -126,19 +126,22 @@ async function install(host: Host, bundle: string, flags: InstallFlags, signal: 
   await restart(host, signal);
 }
 
-async function confirm(host: Host, signal: AbortSignal): Promise<void> {
+/**
+ * Makes the update on trial the one that stays.
+ * @returns what came of it, a sentence
+ * @throws SurfacedError E_UPDATE_SYSTEM
+ */
+export async function confirmTrial(host: Host, signal: AbortSignal): Promise<string> {
   const { markRunning, publish, readStanding, stateOf } = await import('../update/standing.ts');
   const { running, pending } = await readStanding(host, signal);
-  if (pending !== 'trial') {
-    say(`${running.version} is not on trial`);
-    return;
-  }
+  if (pending !== 'trial') return `${running.version} is not on trial`;
   await markRunning(host, running, 'good', signal);
   await publish(host, stateOf(await readStanding(host, signal)));
-  say(`${running.version} stays`);
+  return `${running.version} stays`;
 }
 
-async function status(host: Host, form: Output, signal: AbortSignal): Promise<string> {
+/** How updates stand, for people or as JSON. @throws SurfacedError E_UPDATE_SYSTEM */
+export async function showStatus(host: Host, form: Output, signal: AbortSignal): Promise<string> {
   const { readStanding } = await import('../update/standing.ts');
   const { slotStatus } = await import('../update/rauc.ts');
   const standing = await readStanding(host, signal);

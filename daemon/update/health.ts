@@ -33,6 +33,8 @@ export async function judgeTrial(host: Host, signal: AbortSignal): Promise<strin
     await publish(host, stateOf(await readStanding(host, signal)));
     return null;
   }
+  // Somebody has said meanwhile that it stays (`surfaced update confirm`).
+  if ((await readStanding(host, signal)).pending !== 'trial') return null;
   try {
     await writeFailure(host, running, reason);
   } finally {

@@ -155,6 +155,17 @@ t.test('a data partition that cannot be written: given up, and marked so all the
   t.equal(host.ran.at(-1), 'systemctl reboot');
 });
 
+t.test('what somebody has confirmed meanwhile is not given up', async (t) => {
+  const host = onTrial(t);
+  daemon(host, { ActiveState: 'active', InvocationID: '1', StatusText: 'panel not ok: gone' });
+  host.onSleep = () => {
+    if (host.now > 100_000) host.sandbox.boot({ running: 'b', good: 'b', trial: '', left: 0 });
+  };
+  t.equal(await judgeTrial(host, signal), null);
+  t.match(host.sandbox.read('boot-state'), 'good=b trial= ');
+  t.notOk(host.ran.includes('systemctl reboot'));
+});
+
 t.test('nothing on trial: nothing is judged', async (t) => {
   const host = onTrial(t);
   host.sandbox.boot({ running: 'b', good: 'b', trial: '', left: 0 });
