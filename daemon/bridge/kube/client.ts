@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici';
 import type { Clock } from '../../clock.ts';
 import type { Credentials, Session } from './credentials.ts';
 import { failureOfAnswer, failureOfException, isTransient, wordsOf } from './failure.ts';
+import type { KubeEvent } from './observer.ts';
 import { Deadline, jittered, orAbort, Pause } from './pause.ts';
 import type { Tuning } from './tuning.ts';
 import { type Actor, KubeError } from './types.ts';
@@ -13,12 +14,14 @@ const ignore = (): void => {};
 
 /** One request; `path` starts with a slash and carries its query. */
 export interface ApiRequest {
-  readonly method: 'GET' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly accept: string;
   /** Null: the gateway's own rights. */
   readonly actor: Actor | null;
   readonly body: string | null;
+  /** Of the body; left out: plain JSON, which is right for everything but patches. */
+  readonly contentType?: string;
   readonly maxBytes: number;
   /** 1: no retry. Only reads are ever repeated. */
   readonly attempts: number;
@@ -31,6 +34,7 @@ export interface ClientParts {
   readonly tuning: Tuning;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly observe: (event: KubeEvent) => void;
 }
 
 /**
@@ -187,17 +191,18 @@ export class ApiClient {
 
   /** Sends a request and returns its successful answer. */
   async #send(
-    request: Pick<ApiRequest, 'method' | 'path' | 'accept' | 'actor' | 'body'>,
+    request: Pick<ApiRequest, 'method' | 'path' | 'accept' | 'actor' | 'body' | 'contentType'>,
     deadline: Deadline,
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
     const { method, actor, body } = request;
+    const observed = this.#observed(request);
     let wasSent = false;
     let answer: Dispatcher.ResponseData;
     try {
       const session = await this.#session(signal);
       const more: Record<string, string> = { Accept: request.accept };
-      if (body !== null) more['Content-Type'] = 'application/json';
+      if (body !== null) more['Content-Type'] = request.contentType ?? 'application/json';
       wasSent = true;
       answer = await session.dispatcher.request({
         origin: session.origin,
@@ -210,13 +215,25 @@ export class ApiClient {
         bodyTimeout: 0,
       });
     } catch (error) {
+      // What was given up says nothing of the API server.
+      if (!signal.aborted || deadline.isLate) observed(0);
       throw this.#failure(error, method, deadline, wasSent);
     }
+    observed(answer.statusCode);
     if (answer.statusCode >= 200 && answer.statusCode < 300) return answer;
     // The status alone is worth telling when the rest of the answer does not come.
     const details = await readBody(answer.body, maxErrorBytes).catch(() => '');
     const retryAfter = answer.headers['retry-after'];
     throw failureOfAnswer(method, answer.statusCode, retryAfter, details, this.#parts.clock.now());
+  }
+
+  /** To be called with the status of the request that begins now. */
+  #observed({ method, path }: Pick<ApiRequest, 'method' | 'path'>): (status: number) => void {
+    const { clock, observe } = this.#parts;
+    const startedAt = clock.now();
+    const from = clock.monotonic();
+    return (status) =>
+      observe({ type: 'api-request', method, path, status, startedAt, tookMs: clock.monotonic() - from });
   }
 
   async #session(signal: AbortSignal): Promise<Session> {

@@ -2,10 +2,12 @@
 import type { Clock } from '../../clock.ts';
 import type { GatewayConfig } from '../../config/schema.ts';
 import type { Log } from '../../log.ts';
+import { accessOver, type MirroringAccess } from './access.ts';
 import { ApiClient } from './client.ts';
 import { loadCredentials } from './credentials.ts';
 import { Discovery } from './discovery.ts';
 import { Health } from './health.ts';
+import type { KubeEvent, WatchStatus } from './observer.ts';
 import { Limiter } from './pause.ts';
 import { fields } from './read.ts';
 import { type Collection, Reflector } from './reflector.ts';
@@ -27,6 +29,18 @@ export interface ClusterOptions {
   readonly fieldManager: string;
   /** Shorter times for tests. */
   readonly tuning?: Partial<Tuning>;
+  /** Left out: nobody watches. */
+  readonly observe?: (event: KubeEvent) => void;
+}
+
+/** A cluster with what there is to see of its connection. */
+export interface ConnectedCluster extends Cluster {
+  watches(): WatchStatus;
+}
+
+/** A cluster, and its API for parts that keep objects of their own in it. */
+export interface ConnectedCluster extends Cluster {
+  readonly access: MirroringAccess;
 }
 
 /**
@@ -34,14 +48,15 @@ export interface ClusterOptions {
  * whether it answered or not: see `health()`.
  * @throws SurfacedError E_KUBE_CONFIG when the kubeconfig cannot be used
  */
-export async function connectCluster(options: ClusterOptions): Promise<Cluster> {
+export async function connectCluster(options: ClusterOptions): Promise<ConnectedCluster> {
   const { config, log, clock, random, fieldManager } = options;
+  const observe = options.observe ?? (() => {});
   const tuning: Tuning = { ...defaultTuning, ...options.tuning };
   const controller = new AbortController();
   const { signal } = controller;
 
   const credentials = await loadCredentials({ config, log, clock, tuning });
-  const client = new ApiClient({ credentials, tuning, clock, random });
+  const client = new ApiClient({ credentials, tuning, clock, random, observe });
   const health = new Health({ client, credentials, tuning, random, log });
   const discovery = new Discovery({ client, clock, tuning, signal });
   const scales = new Scales({ client, discovery, tuning, fieldManager });
@@ -52,7 +67,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
   const lease = <Item>(collection: Collection<Item>, onChange: () => void): Lease<Item> => {
     const key = `${collection.path}?${new URLSearchParams(collection.selector)}`;
     const make = (): Reflector<Item> =>
-      new Reflector({ client, limiter, tuning, clock, random, log }, collection);
+      new Reflector({ client, limiter, tuning, clock, random, log, observe }, collection);
     // One path has one kind of record, so the type of the first user is that of all.
     const { value, release } = reflectors.take(key, make as () => Reflector<unknown>);
     const unsubscribe = value.subscribe(onChange);
@@ -86,7 +101,16 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
   const probing = health.run(signal);
 
   return {
+    access: { ...accessOver({ client, tuning, fieldManager }), mirror: lease },
     health: () => health.state,
+    watches: () => ({
+      count: reflectors.values.length,
+      // A refused collection is told elsewhere: it is asked for again only now and then.
+      oldestHeardMs: Math.max(
+        0,
+        ...reflectors.values.filter(({ isSynced }) => isSynced).map(({ silentMs }) => silentMs),
+      ),
+    }),
     onHealth: (listener) => health.onChange(listener),
     watchTarget(ref, onChange): TargetWatch {
       signal.throwIfAborted();

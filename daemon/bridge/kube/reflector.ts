@@ -6,6 +6,7 @@ import type { Clock } from '../../clock.ts';
 import type { Log } from '../../log.ts';
 import type { ApiClient } from './client.ts';
 import { wordsOf } from './failure.ts';
+import type { KubeEvent } from './observer.ts';
 import { Deadline, jittered, type Limiter, Pause } from './pause.ts';
 import { type Fields, fields, list, text } from './read.ts';
 import type { Tuning } from './tuning.ts';
@@ -19,6 +20,7 @@ export interface ReflectorParts {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+  readonly observe: (event: KubeEvent) => void;
 }
 
 /** What a reflector mirrors. */
@@ -50,6 +52,8 @@ export class Reflector<Item> {
   #watching: Deadline | null = null;
   /** When the present watch was answered, monotonic milliseconds. */
   #openedAt = Number.NEGATIVE_INFINITY;
+  /** When a list, a watch or an event last came, monotonic milliseconds. */
+  #heardAt: number;
   #isResuming = false;
   #failures = 0;
   readonly #done: Promise<void>;
@@ -57,6 +61,7 @@ export class Reflector<Item> {
   constructor(parts: ReflectorParts, collection: Collection<Item>) {
     this.#parts = parts;
     this.#collection = collection;
+    this.#heardAt = parts.clock.monotonic();
     this.#done = this.#run(this.#controller.signal);
   }
 
@@ -73,6 +78,11 @@ export class Reflector<Item> {
   /** Why the collection cannot be listed or watched now; null while it can. */
   get failure(): KubeError | null {
     return this.#failure;
+  }
+
+  /** Milliseconds since anything came of it: bookmarks come about every minute, and a watch ends in five. */
+  get silentMs(): number {
+    return this.#parts.clock.monotonic() - this.#heardAt;
   }
 
   /** Calls the listener after every change; an exception in it is logged and harms nobody else. */
@@ -111,6 +121,7 @@ export class Reflector<Item> {
       } catch (error) {
         if (signal.aborted) return;
         if (!this.#isResuming) delayMs = this.#delayAfter(error);
+        this.#parts.observe({ type: 'api-watch', what: 'interrupted' });
         log.debug({ path: this.#collection.path, err: error, delayMs }, 'watch interrupted');
       }
       await this.#rest(Math.max(delayMs, tuning.watchGapMs - (clock.monotonic() - startedAt)), signal);
@@ -177,6 +188,7 @@ export class Reflector<Item> {
     this.#items = items;
     this.#isSynced = true;
     this.#resourceVersion = resourceVersion;
+    this.#heard('listed');
     this.#show(null);
   }
 
@@ -201,6 +213,7 @@ export class Reflector<Item> {
     try {
       const body = await this.#attempt(() => client.stream(`${path}?${query}`, watching.signal));
       this.#openedAt = clock.monotonic();
+      this.#heard('opened');
       if (this.#failure !== null) this.#show(null);
       for await (const events of watchEvents(body, tuning.maxLineBytes)) this.#apply(events);
       this.#failures = 0;
@@ -226,6 +239,11 @@ export class Reflector<Item> {
     }
   }
 
+  #heard(what: 'listed' | 'opened'): void {
+    this.#heardAt = this.#parts.clock.monotonic();
+    this.#parts.observe({ type: 'api-watch', what });
+  }
+
   #put(items: Map<string, Item>, object: Fields): void {
     const uid = text(fields(object.metadata).uid, 64);
     if (uid !== '') items.set(uid, this.#collection.parse(object, this.#items.get(uid)));
@@ -234,6 +252,7 @@ export class Reflector<Item> {
   #apply(events: readonly { readonly type: string; readonly object: Fields }[]): void {
     const items = this.#items as Map<string, Item>;
     let hasChange = false;
+    this.#heardAt = this.#parts.clock.monotonic();
     for (const { type, object } of events) {
       const metadata = fields(object.metadata);
       if (type === 'DELETED') hasChange = items.delete(text(metadata.uid, 64)) || hasChange;
