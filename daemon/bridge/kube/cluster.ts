@@ -33,14 +33,10 @@ export interface ClusterOptions {
   readonly observe?: (event: KubeEvent) => void;
 }
 
-/** A cluster with what there is to see of its connection. */
-export interface ConnectedCluster extends Cluster {
-  watches(): WatchStatus;
-}
-
-/** A cluster, and its API for parts that keep objects of their own in it. */
+/** A cluster with what there is to see of its connection, and its API for parts that keep objects of their own in it. */
 export interface ConnectedCluster extends Cluster {
   readonly access: MirroringAccess;
+  watches(): WatchStatus;
 }
 
 /**
