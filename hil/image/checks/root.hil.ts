@@ -165,6 +165,32 @@ t.test('doors', async (t) => {
   t.same(await list('!', '-user', 'root'), [], 'all is of root');
 });
 
+t.test('a stick with the disk identifier of the card has none of its names', async (t) => {
+  const rules = path.join(root, 'usr/lib/udev/rules.d/61-surfaced-card.rules');
+  // Any disk of this machine but one of the card's kinds, with what udev would know of a partition of a stick.
+  const script = `
+    mkdir -p /run/udev/rules.d
+    echo "SUBSYSTEM==\\"block\\", ENV{ID_PART_ENTRY_UUID}=\\"$2\\", SYMLINK+=\\"disk/by-partuuid/$2 disk/other\\"" \\
+      >/run/udev/rules.d/60-persistent-storage.rules
+    cp "$1" /run/udev/rules.d
+    for disk in /sys/class/block/*; do
+      case \${disk##*/} in mmcblk* | vd*) continue ;; esac
+      udevadm test "$disk" 2>&1
+      exit
+    done
+  `;
+  const linksOf = async (uuid: string): Promise<string[]> => {
+    const said = await run('sh', '-c', script, 'sh', rules, uuid);
+    t.match(said, /DEVLINKS=/, uuid);
+    return [...said.matchAll(/^\s*DEVLINKS=(.*)$/gm)].flatMap(([, list = '']) =>
+      list.split(' ').filter((link) => link !== '/dev/disk/other'),
+    );
+  };
+  t.same(await linksOf('50a7face-01'), []);
+  t.same(await linksOf('12345678-01'), ['/dev/disk/by-partuuid/12345678-01'], 'sticks of others have theirs');
+  await t.resolves(run('udevadm', 'verify', '--resolve-names=never', path.dirname(rules)));
+});
+
 t.test('nothing that differs from one build to the next', async (t) => {
   t.same(await list('-newermt', `@${epoch}`), []);
   t.same(await list('-path', '*/var/*'), [], '/var is made in memory');
