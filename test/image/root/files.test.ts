@@ -123,6 +123,14 @@ t.test('a stick is never taken for the card', async (t) => {
   );
 });
 
+t.test('sticks: what the kernel is asked to read is what the rule allows', async (t) => {
+  const rule = linesOf('usr/lib/udev/rules.d/85-surfaced-usb-update.rules').join('');
+  const types = /ENV\{ID_FS_TYPE\}=="([^"]+)"/.exec(rule)?.[1]?.split('|');
+  t.same(types, ['vfat', 'exfat']);
+  const unit = textOf(`${units}surfaced-usb-update@.service`);
+  t.match(unit, `ExecStartPre=/usr/bin/mount -t ${types?.join(',')} -o ro,nosuid,nodev,noexec /dev/%I `);
+});
+
 t.test('settings of the kernel that Debian has in a package which is not here', async (t) => {
   const lines = linesOf('usr/lib/sysctl.d/60-surfaced-image.conf');
   for (const line of [
