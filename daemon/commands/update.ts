@@ -159,11 +159,13 @@ export async function showStatus(host: Host, form: Output, signal: AbortSignal):
   return `${lines.join('\n')}\n`;
 }
 
-function inWords({ last, outcome, reason }: Standing): string {
-  if (last === null || outcome === null) return 'none yet';
+function inWords({ running, pending, last, outcome, reason }: Standing): string {
+  // What was noted of it may be gone with the data partition.
+  if (pending === 'trial') return `${running.version} runs on trial`;
+  if (pending === 'waits' && outcome !== 'waits') return 'one is installed, waits for a restart';
+  if (last === null || outcome === null || outcome === 'trial') return 'none yet';
   const words = {
     waits: 'installed, waits for a restart',
-    trial: 'runs on trial',
     stays: 'runs and stays',
     left: `was left again: ${reason}`,
   } as const;

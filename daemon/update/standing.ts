@@ -129,13 +129,19 @@ export async function restart(host: Host, signal: AbortSignal): Promise<void> {
   if (code !== 0) throw systemError(`the system cannot be started anew: ${text.trim().slice(-300)}`);
 }
 
-/** What is told of it while nothing is installed. */
-export function stateOf({ last, outcome, reason }: Standing): UpdateState {
+/**
+ * What is told of it while nothing is installed. The boot state has the last word: notes are on the data partition, which may
+ * have been made anew, or be that of another card.
+ */
+export function stateOf({ running, pending, last, outcome, reason }: Standing): UpdateState {
   const rest = { progress: null, code: null, id: null };
   const about = last?.version ?? null;
-  if (outcome === 'waits')
-    return { ...rest, state: 'installed', version: about, detail: 'installed, waits for a restart' };
-  if (outcome === 'trial') return { ...rest, state: 'trial', version: about, detail: 'runs on trial' };
+  if (pending === 'waits') {
+    const version = outcome === 'waits' ? about : null;
+    return { ...rest, state: 'installed', version, detail: 'installed, waits for a restart' };
+  }
+  if (pending === 'trial')
+    return { ...rest, state: 'trial', version: running.version, detail: 'runs on trial' };
   if (outcome === 'left')
     return { ...rest, state: 'failed', version: about, detail: oneLine(`left again: ${reason}`) };
   return { ...rest, state: 'idle', version: null, detail: 'no update is under way' };

@@ -1,7 +1,8 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { confirmTrial, showStatus } from '../../daemon/commands/update.ts';
 import { installUpdate } from '../../daemon/update/install.ts';
+import { readStanding, stateOf } from '../../daemon/update/standing.ts';
 import { FakeHost } from '../update/fake-host.ts';
 
 const signal = new AbortController().signal;
@@ -60,6 +61,24 @@ slot b   1.3.0, installed 2027-06-01T00:00:00Z
   for (const [state, [running, update]] of Object.entries(words)) {
     const text = await showStatus(updated(t, state as keyof typeof words), 'text', signal);
     t.match(text, `running  ${running}\nupdate   ${update}\n`, state);
+  }
+});
+
+t.test('a data partition that was made anew, or is that of another card, hides no trial', async (t) => {
+  for (const [state, told, text] of [
+    ['trial', { state: 'trial', version: '1.3.0' }, 'update   1.3.0 runs on trial\n'],
+    ['waits', { state: 'installed', version: null }, 'update   one is installed, waits for a restart\n'],
+    ['stays', { state: 'idle', version: null }, 'update   none yet\n'],
+  ] as const) {
+    const host = updated(t, state);
+    const note = host.sandbox.at('data/shared/update/last-update.json');
+    const { slot } = (await readStanding(host, signal)).running;
+    const others = { version: '1.9.0', rootHash: 'cd'.repeat(32), slot, from: '1.8.0' };
+    for (const change of [() => rmSync(note), () => writeFileSync(note, JSON.stringify(others))]) {
+      change();
+      t.match(stateOf(await readStanding(host, signal)), told, state);
+      t.match(await showStatus(host, 'text', signal), text, state);
+    }
   }
 });
 

@@ -181,7 +181,9 @@ const readOffer: Read = async ({ readBundle }, file, before) => {
     return { stamp, rollouts: [], offer: { ...bundle, file }, problem: null };
   } catch (error) {
     if (isGone(error)) return null;
-    return { ...nothing, stamp, problem: (error as Error).message };
+    // A gateway may have started before its clock was set: dates of certificates are judged anew then.
+    const isDated = error instanceof SurfacedError && error.code === 'E_UPDATE_SIGNER';
+    return { ...nothing, stamp: isDated ? '' : stamp, problem: (error as Error).message };
   }
 };
 
