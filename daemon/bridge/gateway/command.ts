@@ -106,6 +106,8 @@ export class Command {
   readonly deadlineAt: number;
   /** A PUT has been sent for it, or is just being sent. */
   hasPut = false;
+  /** Id of the trace that it belongs to, for logs; null: none. */
+  traceId: string | null = null;
   readonly #onAck: CommandParts['onAck'];
   readonly #onEnd: CommandParts['onEnd'];
   readonly #abort = new AbortController();
@@ -128,6 +130,11 @@ export class Command {
 
   get wasAccepted(): boolean {
     return this.#wasAccepted;
+  }
+
+  /** What log lines about it carry. */
+  get logFields(): { readonly id: string; readonly traceId?: string } {
+    return { id: this.message.id, ...(this.traceId !== null && { traceId: this.traceId }) };
   }
 
   /** Fires with the end; whatever still runs for the command stops. */

@@ -3,8 +3,10 @@ import type { Clock } from '../../clock.ts';
 import type { BindingConfig, GatewayConfig } from '../../config/schema.ts';
 import type { Log } from '../../log.ts';
 import type { Actor, Cluster, Scale, TargetSnapshot } from '../kube/types.ts';
+import type { CommandTracer, Observe } from '../observer.ts';
 import type { Registry } from '../registry/types.ts';
 import { type AckMessage, type CommandMessage, maxTtlMs } from '../wire/messages.ts';
+import { parseTraceparent } from '../wire/traceparent.ts';
 import {
   type AdmitFacts,
   allowedAheadMs,
@@ -54,9 +56,11 @@ export interface CommandTools {
   readonly fieldManager: string;
   readonly slotOf: (surface: string, slot: number) => CommandSlot | null;
   readonly sendAck: (surface: string, ack: AckMessage) => void;
-  readonly record: (entry: CommandRecord) => void;
+  readonly record: (entry: CommandRecord, traceId: string | null) => void;
   /** Told of every end of a command that had a binding. */
   readonly onEnd: (binding: BindingConfig, end: End) => void;
+  readonly observe: Observe;
+  readonly tracer: CommandTracer;
 }
 
 interface Sender {
@@ -88,10 +92,11 @@ export class Commands {
   /** Takes one message of up/cmd. Never throws. */
   take(surface: string, payload: Uint8Array, isRetained: boolean): void {
     if (this.#isClosed) return;
-    const { clock, log, registry } = this.#tools;
+    const { clock, log, registry, observe } = this.#tools;
     const read = readCommand(payload);
     const repeated = read.id === null ? undefined : this.#senders.get(surface)?.window.recall(read.id);
     if (repeated !== undefined) {
+      observe({ type: 'command-repeated' });
       if (repeated) this.#tools.sendAck(surface, repeated);
       return;
     }
@@ -99,8 +104,9 @@ export class Commands {
     const sender = registry.get(surface) ? this.#senderOf(surface) : null;
     const isWithinRate = sender?.bucket.take(clock.monotonic()) ?? false;
     if (!read.ok) {
+      observe({ type: 'message-unreadable', leaf: 'cmd' });
       if (!isWithinRate) return;
-      log.warn({ surface, problem: read.problem }, 'command is not readable');
+      log.warn({ surface, id: read.id, problem: read.problem }, 'command is not readable');
       if (read.id !== null) this.#refuseUnread(surface, read.id, read.problem);
       return;
     }
@@ -163,7 +169,7 @@ export class Commands {
   }
 
   #commandOf(surface: string, message: CommandMessage, binding: BindingConfig | null): Command {
-    const { clock, sendAck, record, onEnd } = this.#tools;
+    const { clock, sendAck, record, onEnd, observe, tracer } = this.#tools;
     const now = clock.now();
     const leftMs = Math.min(message.issuedAt + message.ttlMs - now, message.ttlMs);
     const command = new Command({
@@ -174,14 +180,17 @@ export class Commands {
       deadlineAt: clock.monotonic() + leftMs,
       onAck: (ack) => {
         this.#senders.get(surface)?.window.answered(ack, clock.monotonic());
+        if (ack.phase === 'accepted') observe({ type: 'command-accepted', command, at: clock.now() });
         sendAck(surface, ack);
       },
       onEnd: (ended, end) => {
         this.#inFlight.delete(ended);
-        record(this.#recordOf(ended, end));
+        observe({ type: 'command-ended', command: ended, end, at: clock.now() });
+        record(this.#recordOf(ended, end), ended.traceId);
         if (binding) onEnd(binding, end);
       },
     });
+    command.traceId = tracer.begin(command) ?? parseTraceparent(message.traceparent)?.traceId ?? null;
     this.#inFlight.add(command);
     return command;
   }
@@ -214,9 +223,9 @@ export class Commands {
   /** One command up to `accepted` or its end. */
   async #perform(command: Command, line: TargetLine): Promise<void> {
     try {
-      await this.#act(command, line);
+      await this.#tools.tracer.within(command, () => this.#act(command, line));
     } catch (error) {
-      this.#tools.log.error({ err: error, id: command.message.id }, 'command failed by a defect');
+      this.#tools.log.error({ err: error, ...command.logFields }, 'command failed by a defect');
       command.end(endOf('expired', 'Defect', 'The gateway failed while it worked on this; see its log.'));
     }
   }
@@ -294,24 +303,27 @@ export class Commands {
     const end = endOf('denied', 'BadMessage', `The command is not readable: ${problem}.`);
     const now = this.#tools.clock.now();
     this.#tools.sendAck(surface, ackOf(id, end.phase, end));
-    this.#tools.record({
-      surface,
-      id,
-      slot: null,
-      target: null,
-      want: null,
-      saw: null,
-      arm: [],
-      issuedAt: null,
-      receivedAt: now,
-      endedAt: now,
-      user: this.#actorOf(surface).user,
-      wasAccepted: false,
-      phase: end.phase,
-      code: end.code,
-      now: null,
-      detail: end.detail,
-    });
+    this.#tools.record(
+      {
+        surface,
+        id,
+        slot: null,
+        target: null,
+        want: null,
+        saw: null,
+        arm: [],
+        issuedAt: null,
+        receivedAt: now,
+        endedAt: now,
+        user: this.#actorOf(surface).user,
+        wasAccepted: false,
+        phase: end.phase,
+        code: end.code,
+        now: null,
+        detail: end.detail,
+      },
+      null,
+    );
   }
 
   #recordOf(command: Command, end: End): CommandRecord {

@@ -100,7 +100,7 @@ export function follow(
     try {
       return await withLimit(timers, askLimitMs, command.signal, question);
     } catch (error) {
-      log.debug({ err: error, id: command.message.id }, 'reason could not be asked for');
+      log.debug({ err: error, ...command.logFields }, 'reason could not be asked for');
       return null;
     }
   }

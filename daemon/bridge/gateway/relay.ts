@@ -7,6 +7,7 @@ import type { Clock } from '../../clock.ts';
 import type { BindingConfig, GatewayConfig } from '../../config/schema.ts';
 import type { Log } from '../../log.ts';
 import type { Cluster } from '../kube/types.ts';
+import { type CommandTracer, type Observe, unobserved, untraced } from '../observer.ts';
 import type { Registry } from '../registry/types.ts';
 import type { Fleet } from '../rollout/fleet.ts';
 import type { BusMessage, GatewayBus } from '../wire/bus.ts';
@@ -43,8 +44,12 @@ export interface RelayOptions {
   readonly timers?: Timers;
   /** What hears which surfaces are there and how they stand to updates; null: nothing does. */
   readonly fleet: Pick<Fleet, 'born' | 'went' | 'told'> | null;
-  /** Called once for every command, with its end. */
-  readonly record: (entry: CommandRecord) => void;
+  /** Called once for every command, with its end and the id of its trace, if it has one. */
+  readonly record: (entry: CommandRecord, traceId: string | null) => void;
+  /** Left out: nobody watches. */
+  readonly observe?: Observe;
+  /** Left out: nobody follows commands, and surfaces are not asked for traces. */
+  readonly tracer?: CommandTracer;
 }
 
 /** One surface as status pages show it. */
@@ -84,7 +89,7 @@ const goodbyeMs = 1000;
 /** Starts the loop; it runs until it is closed. */
 export function startRelay(options: RelayOptions): Relay {
   const { bus, cluster, registry, config, trustOf, clock, log, random, fleet, record } = options;
-  const timers = options.timers ?? systemTimers;
+  const { timers = systemTimers, observe = unobserved, tracer = untraced } = options;
   const { site } = config;
   const sessions = new Map<string, SurfaceSession>();
   const notes = new Map<string, BlockedNote>();
@@ -131,6 +136,8 @@ export function startRelay(options: RelayOptions): Relay {
     sendAck,
     record,
     onEnd: noteEnd,
+    observe,
+    tracer,
   });
   const beat = new Beat({
     cluster,
@@ -160,6 +167,7 @@ export function startRelay(options: RelayOptions): Relay {
     log,
     trustOf,
     publish,
+    isTracing: options.tracer !== undefined,
     noteOf: ({ binding }: { binding: BindingConfig }) => notes.get(targetKey(binding.target)) ?? null,
     forgetNote: ({ binding }: { binding: BindingConfig }) => void notes.delete(targetKey(binding.target)),
     onPresence: (surface: string, birth: BirthMessage | null) => {
@@ -187,8 +195,10 @@ export function startRelay(options: RelayOptions): Relay {
       return;
     }
     const read = leaf === 'birth' ? decode(birthMessage, payload) : decode(statusMessage, payload);
-    if (!read.ok) log.warn({ surface, leaf, problem: read.problem }, 'message is not readable');
-    else if ('controls' in read.message) {
+    if (!read.ok) {
+      observe({ type: 'message-unreadable', leaf });
+      log.warn({ surface, leaf, problem: read.problem }, 'message is not readable');
+    } else if ('controls' in read.message) {
       // First: the slots that follow are newer.
       if (!isRetained) commands.remind(surface);
       session.born(read.message, isRetained);

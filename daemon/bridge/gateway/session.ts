@@ -31,6 +31,8 @@ export interface SessionTools {
   readonly log: Log;
   readonly trustOf: (surface: string) => Trust;
   readonly publish: (topic: string, payload: Uint8Array, isRetained: boolean) => void;
+  /** Whether commands are followed by traces, so that surfaces may begin them. */
+  readonly isTracing: boolean;
   readonly noteOf: (slot: Slot) => BlockedNote | null;
   readonly forgetNote: (slot: Slot) => void;
   /** It has said what it is, also when it says so again; null: it has gone. */
@@ -178,6 +180,7 @@ export class SurfaceSession {
         trust,
       });
     });
+    if (this.#tools.isTracing) this.#sendCtl({ v: wireVersion, type: 'tracing' });
   }
 
   #newFeed(slot: Slot, colour: ConstructorParameters<typeof SlotFeed>[1]): SlotFeed {

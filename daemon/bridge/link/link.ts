@@ -23,6 +23,7 @@ import { GatewayWatch } from './gateway-watch.ts';
 import { Inbox } from './inbox.ts';
 import { encodeBirth, encodeCommand, encodeStatus, encodeTele } from './outgoing.ts';
 import { defaultTiming, type LinkTiming } from './timing.ts';
+import { TouchTraces } from './touch-traces.ts';
 import type { WantedUpdate } from './updater.ts';
 import { type Line, Uplink } from './uplink.ts';
 
@@ -86,6 +87,7 @@ class MqttLink implements Link {
   readonly #watch: GatewayWatch;
   readonly #commands: Commands;
   readonly #inbox = new Inbox();
+  readonly #traces = new TouchTraces();
   readonly #counters = { connects: 0, losses: 0, commands: 0, acks: 0, slots: 0, bad: 0, dropped: 0 };
   readonly #badSeen = new Set<string>();
   #listener: (input: SurfaceInput) => void = () => {};
@@ -116,6 +118,7 @@ class MqttLink implements Link {
       onOpening: () => {
         this.#watch.awaitBeat();
         this.#inbox.restart();
+        this.#traces.forget();
       },
       onMessage: (credentials, topic, payload, isRetained) =>
         this.#take(credentials, topic, payload, isRetained),
@@ -200,7 +203,10 @@ class MqttLink implements Link {
     const id = `${line.session}-${intent.seq}`;
     this.#counters.commands += 1;
     this.#commands.sent(id, intent.seq, ttlMs, at);
-    this.#publish(line, 'cmd', encodeCommand(id, intent, issuedAt, ttlMs), { qos: 1, isRetained: false });
+    const traceparent = this.#traces.next();
+    this.#options.log.debug({ id, ...(traceparent !== null && { traceparent }) }, 'command sent');
+    const payload = encodeCommand(id, intent, { issuedAt, ttlMs }, traceparent);
+    this.#publish(line, 'cmd', payload, { qos: 1, isRetained: false });
   }
 
   // ---------------------------------------------------------------- to the gateway
@@ -301,7 +307,11 @@ class MqttLink implements Link {
         this.#updateListener({ version, manifestSha256, caPem });
         break;
       }
+      case 'tracing':
+        this.#traces.want();
+        break;
       case 'bindings': {
+        this.#traces.forget();
         const all = this.#inbox.bindings(message);
         if (all === null) break;
         this.#trust = { ...this.#trust, isTokenOnly: all.trust === 'token' };

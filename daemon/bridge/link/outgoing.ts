@@ -58,7 +58,13 @@ export function encodeBirth(
   }
 }
 
-export function encodeCommand(id: string, intent: Intent, issuedAt: number, ttlMs: number): Buffer {
+/** @param traceparent null: the command belongs to no trace */
+export function encodeCommand(
+  id: string,
+  intent: Intent,
+  when: { readonly issuedAt: number; readonly ttlMs: number },
+  traceparent: string | null,
+): Buffer {
   const { slot, want, saw, arm } = intent;
   const message: CommandMessage = {
     v: wireVersion,
@@ -66,9 +72,9 @@ export function encodeCommand(id: string, intent: Intent, issuedAt: number, ttlM
     slot,
     want,
     saw,
-    issuedAt,
-    ttlMs,
+    ...when,
     ...(arm.length > 0 ? { arm: [...arm] } : {}),
+    ...(traceparent !== null && { traceparent }),
   };
   return encode(message);
 }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { versionPattern } from '../../version.ts';
 import { maxSlots, wireVersion } from './topics.ts';
+import { maxTraceparentLength } from './traceparent.ts';
 
 /** Largest payload that either end accepts, bytes. */
 export const maxMessageBytes = 4096;
@@ -70,6 +71,11 @@ export const commandMessage = z.strictObject({
   issuedAt: unixMs,
   ttlMs: z.int().min(1).max(maxTtlMs),
   arm: z.array(guard).max(4).optional(),
+  /**
+   * The trace that this belongs to (traceparent.ts); one that is not well-formed is as good as none. Only for gateways that
+   * have sent the ctl message `tracing`: older ones refuse a command with it.
+   */
+  traceparent: text(maxTraceparentLength).optional(),
 });
 
 const version = z.string().regex(versionPattern);
@@ -180,6 +186,11 @@ export const ctlMessage = z.discriminatedUnion('type', [
     /** SHA-256 of the manifest in the bundle, hex: exactly this content. */
     manifestSha256: z.string().regex(/^[0-9a-f]{64}$/),
   }),
+  /**
+   * This gateway follows traces: commands may carry a `traceparent`, until the next bindings, which may be those of another
+   * gateway. Surfaces that know nothing of traces count it as unreadable and go on.
+   */
+  z.strictObject({ v, type: z.literal('tracing') }),
 ]);
 
 /** Where a gateway has the bundle of a version, on the address where surfaces enrol. */

@@ -318,10 +318,13 @@ t.test('a birth names motors, because take-over depends on them', async (t) => {
 
 t.test('a command says what the operator saw, and is valid on the wire', async (t) => {
   const intent = { seq: 7, slot: 3, want: 5, saw: 2, arm: ['zero' as const] };
-  t.match(decode(commandMessage, encodeCommand('session-1-7', intent, 99, 5000)), {
+  t.match(decode(commandMessage, encodeCommand('session-1-7', intent, { issuedAt: 99, ttlMs: 5000 }, null)), {
     ok: true,
     message: { id: 'session-1-7', slot: 3, want: 5, saw: 2, issuedAt: 99, ttlMs: 5000, arm: ['zero'] },
   });
-  const bare = decode(commandMessage, encodeCommand('session-1-8', { ...intent, arm: [] }, 99, 5000));
+  const bare = decode(
+    commandMessage,
+    encodeCommand('session-1-8', { ...intent, arm: [] }, { issuedAt: 99, ttlMs: 5000 }, null),
+  );
   t.ok(bare.ok && !('arm' in bare.message));
 });
