@@ -138,7 +138,7 @@ async function measure(rounds: number, isXz: boolean): Promise<ImageRounds> {
   const own = await CardDesk.lay({ ...options, card, bootFiles: { 'rpi-preseed.toml': preseed } });
   const us: Contender = {
     desk: own.desk,
-    powerOn: () => own.powerOn(),
+    powerOn: () => own.powerOn(null),
     login: { port: own.desk.sshPort, user: 'maker', keyFile },
     turnOff: 'sudo systemctl poweroff',
     count: counts[0],
@@ -149,7 +149,7 @@ async function measure(rounds: number, isXz: boolean): Promise<ImageRounds> {
   });
   const them: Contender = {
     desk: peer.desk,
-    powerOn: () => peer.desk.powerOn(peer.image),
+    powerOn: () => peer.desk.powerOn(peer.image, null),
     login: { port: peer.desk.sshPort, user: 'root', keyFile },
     turnOff: 'systemctl poweroff',
     count: counts[0],

@@ -1,7 +1,14 @@
 /** A desk with a card of the image, whose boot partition was written to as a maker does it. */
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type BuiltCard, firmwareOf } from './built-card.ts';
 import { Desk, type DeskOptions } from './desk.ts';
+
+/** Of what `stat` counts. */
+const blockBytes = 512;
+/** Nothing tells that a file grows. */
+const lookMs = 50;
 
 /** What such a desk is made of. */
 export interface CardDeskOptions extends Omit<DeskOptions, 'kernelVersion'> {
@@ -37,8 +44,16 @@ export class CardDesk {
     return made;
   }
 
-  async powerOn(): Promise<void> {
-    await this.desk.powerOn(this.card);
+  /** @param usbStick image of a stick that is plugged in; null: none */
+  async powerOn(usbStick: string | null): Promise<void> {
+    await this.desk.powerOn(this.card, usbStick);
+  }
+
+  /** Resolves when the machine has taken up so much more of the card than now, bytes: what an installation writes. */
+  async untilWritten(bytes: number): Promise<void> {
+    const taken = async (): Promise<number> => (await stat(this.card)).blocks * blockBytes;
+    const before = await taken();
+    while ((await taken()) - before < bytes) await pause(lookMs);
   }
 
   /** Puts a file on the boot partition, in place of one that is there. */

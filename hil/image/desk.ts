@@ -100,8 +100,11 @@ export class Desk {
     return path.join(this.site.folder, 'console');
   }
 
-  /** Turns on a machine with this card, which it writes to; nothing is waited for. The TPM is always the same. */
-  async powerOn(card: string): Promise<Machine> {
+  /**
+   * Turns on a machine with this card, which it writes to; nothing is waited for. The TPM is always the same.
+   * @param usbStick image of a stick that is plugged in; null: none
+   */
+  async powerOn(card: string, usbStick: string | null): Promise<Machine> {
     const { toolbox, kernelVersion } = this.#options;
     const serialPanel = path.join(this.site.folder, 'panel');
     const machine = await startMachine({
@@ -110,6 +113,7 @@ export class Desk {
       isCardWritten: true,
       tpm: { folder: path.join(this.site.folder, 'tpm'), kernelVersion },
       serialPanel,
+      usbStick,
       hostForwards: [{ host: this.sshPort, guest: sshPort }],
       memoryMiB,
       clock: null,

@@ -33,6 +33,8 @@ export interface MachineOptions {
   } | null;
   /** Path of the Unix socket on which the panel's serial line is offered to one who connects; null: no adapter. */
   readonly serialPanel: string | null;
+  /** Image of a USB stick that is plugged in; null: none. */
+  readonly usbStick: string | null;
   /** TCP ports of 127.0.0.1 that lead to ports of the machine. From there 10.0.2.2 is this host. */
   readonly hostForwards: readonly { readonly host: number; readonly guest: number }[];
   readonly memoryMiB: number;
@@ -112,14 +114,21 @@ function disk(id: string, file: string, isSnapshot: boolean, slot: number): stri
   return ['-drive', drive, '-device', `virtio-blk-pci,drive=${id},addr=${slot}`];
 }
 
-function boardArguments({ serialPanel, hostForwards, memoryMiB, clock }: MachineOptions): string[] {
+function boardArguments({ serialPanel, usbStick, hostForwards, memoryMiB, clock }: MachineOptions): string[] {
   const forwards = hostForwards.map(({ host, guest }) => `,hostfwd=tcp:127.0.0.1:${host}-:${guest}`).join('');
   const panel =
     serialPanel === null
       ? []
       : [
           ...['-chardev', `socket,id=panel,path=${serialPanel},server=on,wait=off`],
-          ...['-device', 'qemu-xhci,addr=5', '-device', 'usb-serial,chardev=panel'],
+          ...['-device', 'usb-serial,chardev=panel'],
+        ];
+  const stick =
+    usbStick === null
+      ? []
+      : [
+          ...['-drive', `if=none,id=stick,format=raw,file=${usbStick}`],
+          ...['-device', 'usb-storage,drive=stick,removable=on'],
         ];
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none'],
@@ -140,7 +149,9 @@ function boardArguments({ serialPanel, hostForwards, memoryMiB, clock }: Machine
     ...['-device', 'virtio-rng-pci,addr=4'],
     ...['-device', 'i6300esb,addr=6', '-action', 'watchdog=reset'],
     ...(clock === null ? [] : ['-rtc', `base=${clock}`]),
+    ...['-device', 'qemu-xhci,addr=5'],
     ...panel,
+    ...stick,
   ];
 }
 

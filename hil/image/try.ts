@@ -46,6 +46,7 @@ async function tryCard(card: string): Promise<void> {
     isCardWritten: true,
     tpm: { folder: `${card}.tpm`, kernelVersion: info.kernel },
     serialPanel,
+    usbStick: null,
     hostForwards: [],
     memoryMiB,
     clock: null,

@@ -45,6 +45,7 @@ const turnOn = (withTpm: boolean): Promise<Machine> =>
       card,
       isCardWritten: true,
       serialPanel: null,
+      usbStick: null,
       hostForwards: [],
       memoryMiB: 1024,
       clock: null,

@@ -42,7 +42,7 @@ t.test('first start, approval, scaling, power cut, factory reset', async (t) => 
   const startedAt = performance.now();
   const seconds = (at: number): string => `${((at - startedAt) / 1000).toFixed(1)} s after power-on`;
 
-  await own.powerOn();
+  await own.powerOn(null);
   t.comment(`panel lit ${seconds(await desk.untilLit())}`);
   const code = await desk.approve();
   t.match(code, /^\d{4}-\d{4}$/, 'the panel shows the code');
@@ -61,13 +61,13 @@ t.test('first start, approval, scaling, power cut, factory reset', async (t) => 
   t.match(report, card.info.version);
   t.notOk(report.includes(publicKey), 'and not what it was given');
 
-  await own.powerOn();
+  await own.powerOn(null);
   await desk.untilLive(5);
   t.pass('after a power cut it is live again, and nobody was asked for anything');
   await desk.powerCut();
 
   await own.writeBootFile('factory-reset', '');
-  await own.powerOn();
+  await own.powerOn(null);
   await desk.untilLive(5);
   t.ok(
     desk.machine.console.lines.some((line) => /reset/i.test(line)),
