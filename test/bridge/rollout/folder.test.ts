@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { openUpdatesFolder, type UpdatesFolder } from '../../../daemon/bridge/rollout/folder.ts';
@@ -74,32 +74,40 @@ t.test('bundles count as they are, by signer and by name', { skip: noOpenssl }, 
   t.equal(opened.offer('1.2.0'), null, 'what is gone is not offered any more');
 });
 
-t.test('what a clock that was not set yet has refused is judged anew; what is broken is not', async (t) => {
-  const folder = t.testdir({ '1.2.0.raucb': 'x', '1.3.0.raucb': 'x' });
-  for (const name of ['1.2.0', '1.3.0']) utimesSync(path.join(folder, `${name}.raucb`), 1, 1);
-  let isClockSet = false;
-  const read: string[] = [];
-  const opened = await openUpdatesFolder({
-    folder,
-    readBundle: async (file) => {
-      const version = path.basename(file, '.raucb');
-      read.push(version);
-      if (version === '1.3.0') throw new SurfacedError('E_UPDATE_BUNDLE', 'too short');
-      if (!isClockSet) throw new SurfacedError('E_UPDATE_SIGNER', 'valid from 2026 on, judged at 1970');
-      return { version, bytes: 1, manifestSha256: '', references: '', signer: '' };
-    },
-    log: silentLog,
-  });
-  t.teardown(() => opened.close());
-  t.equal(opened.offer('1.2.0'), null);
-  t.match(opened.problems()[0], { message: /judged at 1970/ });
-  isClockSet = true;
-  const isAdded = changed(opened);
-  writeFileSync(path.join(folder, 'a.yaml'), rollout('spring'));
-  await isAdded;
-  t.equal(opened.offer('1.2.0')?.version, '1.2.0');
-  t.equal(read.filter((version) => version === '1.3.0').length, 1, 'as long as its file is the same');
-});
+t.test(
+  'what was refused by its dates, or by a clock that was not set yet, is judged anew; what is broken is not',
+  async (t) => {
+    const folder = t.testdir({ '1.2.0.raucb': 'x', '1.3.0.raucb': 'x' });
+    // Files that are old enough to be known again.
+    const { now } = Date;
+    Date.now = () => now() + 10_000;
+    t.teardown(() => {
+      Date.now = now;
+    });
+    let isClockSet = false;
+    const read: string[] = [];
+    const opened = await openUpdatesFolder({
+      folder,
+      readBundle: async (file) => {
+        const version = path.basename(file, '.raucb');
+        read.push(version);
+        if (version === '1.3.0') throw new SurfacedError('E_UPDATE_BUNDLE', 'too short');
+        if (!isClockSet) throw new SurfacedError('E_UPDATE_SIGNER', 'valid from 2026 on, judged too early');
+        return { version, bytes: 1, manifestSha256: '', references: '', signer: '' };
+      },
+      log: silentLog,
+    });
+    t.teardown(() => opened.close());
+    t.equal(opened.offer('1.2.0'), null);
+    t.match(opened.problems()[0], { message: /judged too early/ });
+    isClockSet = true;
+    const isAdded = changed(opened);
+    writeFileSync(path.join(folder, 'a.yaml'), rollout('spring'));
+    await isAdded;
+    t.equal(opened.offer('1.2.0')?.version, '1.2.0');
+    t.equal(read.filter((version) => version === '1.3.0').length, 1, 'as long as its file is the same');
+  },
+);
 
 t.test('a rollout that is broken by an edit stays as it was', async (t) => {
   const folder = t.testdir({ 'a.yaml': rollout('spring'), 'b.yaml': rollout('spring', '9.9.9') });
