@@ -7,6 +7,7 @@ import { Aedes, type Client, type Connection } from 'aedes';
 import type { Identity } from '../../attest/types.ts';
 import type { Clock } from '../../clock.ts';
 import type { Log } from '../../log.ts';
+import { type ConnectionRefusal, type Observe, unobserved } from '../observer.ts';
 import type { BusMessage, GatewayBus } from '../wire/bus.ts';
 import { encode, maxMessageBytes } from '../wire/messages.ts';
 import { ackTopic, gatewayStatusTopic, parseTopic, topicRoot } from '../wire/topics.ts';
@@ -37,6 +38,8 @@ export interface BrokerOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly limits?: Partial<BrokerLimits>;
+  /** Left out: nobody watches. */
+  readonly observe?: Observe;
 }
 
 export interface Broker extends GatewayBus {
@@ -61,6 +64,7 @@ class EmbeddedBroker implements Broker {
   readonly #options: BrokerOptions;
   readonly #limits: BrokerLimits;
   readonly #complaints: ComplaintLog;
+  readonly #observe: Observe;
   readonly #connects: TokenBuckets;
   readonly #aedes: Aedes;
   readonly #sessions = new Set<Session>();
@@ -76,6 +80,7 @@ class EmbeddedBroker implements Broker {
     this.#options = options;
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#complaints = new ComplaintLog(options.log, options.clock);
+    this.#observe = options.observe ?? unobserved;
     this.#connects = new TokenBuckets(this.#limits.connects, options.clock);
     this.#aedes = this.#createAedes();
   }
@@ -103,10 +108,10 @@ class EmbeddedBroker implements Broker {
       onSocket: (socket) => {
         const refusal = this.#admit(socket);
         if (refusal === null) return;
-        this.#complaints.warn(refusal.source, refusal.reason);
+        this.#refused(refusal.source, refusal.reason, refusal.kind);
         socket.destroy();
       },
-      onRefused: (source, reason) => this.#complaints.warn(source, reason),
+      onRefused: (source, reason, kind) => this.#refused(source, reason, kind),
     }).catch(async (error: unknown) => {
       await this.close();
       throw error;
@@ -176,7 +181,7 @@ class EmbeddedBroker implements Broker {
   // ---------------------------------------------------------------- sessions
 
   /** Takes a connection in; says who must be told off, and for what, when it may not be. */
-  #admit(socket: Session['socket']): { source: string; reason: string } | null {
+  #admit(socket: Session['socket']): { source: string; reason: string; kind: ConnectionRefusal } | null {
     const options = this.#options;
     const address = socket.remoteAddress ?? 'unknown';
     const certificate = socket.getPeerX509Certificate();
@@ -184,17 +189,21 @@ class EmbeddedBroker implements Broker {
     try {
       identity = certificate === undefined ? null : options.identify(certificate.raw);
     } catch (error) {
-      return { source: address, reason: `certificate: ${String(error)}` };
+      return { source: address, reason: `certificate: ${String(error)}`, kind: 'identity' };
     }
     if (identity === null || identity.site !== options.site)
-      return { source: address, reason: 'certificate is not one of a surface of this site' };
+      return {
+        source: address,
+        reason: 'certificate is not one of a surface of this site',
+        kind: 'identity',
+      };
     const { surface } = identity;
-    if (!this.#connects.take(surface)) return { source: surface, reason: 'connects too often' };
+    if (!this.#connects.take(surface)) return { source: surface, reason: 'connects too often', kind: 'rate' };
     if (this.#sessions.size >= options.maxConnections)
-      return { source: surface, reason: 'too many connections' };
+      return { source: surface, reason: 'too many connections', kind: 'full' };
     const siblings = [...this.#sessions].filter((other) => other.surface === surface);
     if (siblings.length >= this.#limits.maxSocketsPerSurface)
-      return { source: surface, reason: 'too many connections of one surface' };
+      return { source: surface, reason: 'too many connections of one surface', kind: 'rate' };
 
     const session = new Session(identity, socket, this.#limits, options.clock);
     this.#sessions.add(session);
@@ -226,6 +235,11 @@ class EmbeddedBroker implements Broker {
     this.#onSession(session.surface, false);
   }
 
+  #refused(source: string, reason: string, kind: ConnectionRefusal): void {
+    this.#observe({ type: 'connection-refused', reason: kind });
+    this.#complaints.warn(source, reason);
+  }
+
   #end(session: Session, reason: string): void {
     this.#options.log.info({ surface: session.surface, reason }, 'session closed');
     session.socket.destroy();
@@ -235,7 +249,10 @@ class EmbeddedBroker implements Broker {
   #endWhatMayNotBe(): void {
     for (const session of this.#sessions) {
       const problem = this.#problemOf(session);
-      if (problem !== null) this.#end(session, problem);
+      if (problem === null) continue;
+      const kind = session.isOutOfDate ? 'expired' : 'withdrawn';
+      this.#observe({ type: 'connection-refused', reason: kind });
+      this.#end(session, problem);
     }
   }
 
@@ -256,11 +273,12 @@ class EmbeddedBroker implements Broker {
         problemOf: (session) => this.#problemOf(session),
         isBacklogged: (session) => {
           if (session.socket.writableLength <= this.#limits.maxBacklogBytes) return false;
-          this.#complaints.warn(session.surface, 'does not read what it subscribed to');
+          this.#refused(session.surface, 'does not read what it subscribed to', 'backlog');
           this.#end(session, 'does not read');
           return true;
         },
         complain: (source, reason) => this.#complaints.warn(source, reason),
+        dropped: (code) => this.#observe({ type: 'message-dropped', code }),
         answer: (session, ack) => {
           this.publish(ackTopic(session.identity.site, session.surface), encode(ack), {
             qos: 1,

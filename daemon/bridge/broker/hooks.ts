@@ -25,6 +25,8 @@ export interface HookContext {
   /** Why this surface may not act now, or null. */
   problemOf(session: Session): string | null;
   complain(source: string, reason: string): void;
+  /** A publish goes nowhere; `code` as its sender is told. */
+  dropped(code: string): void;
   answer(session: Session, ack: AckMessage): void;
   /** True when so much waits for this client that nothing may be added; it is closed then. */
   isBacklogged(session: Session): boolean;
@@ -119,6 +121,7 @@ function passPublish(context: HookContext, client: Client | null, packet: WirePu
       ? verdict
       : { code: 'RateLimited', detail: 'Too many messages from this surface; this one was dropped.' };
   context.complain(session.surface, `${code}: ${detail}`);
+  context.dropped(code);
   // For a command this is its end.
   if (session.answers.take()) {
     const command = decode(commandMessage, publication.payload);

@@ -17,7 +17,7 @@ export interface ListenerOptions {
   /** A client with a certificate of the CA has arrived. */
   readonly onSocket: (socket: TLSSocket) => void;
   /** A connection failed before that. */
-  readonly onRefused: (source: string, reason: string) => void;
+  readonly onRefused: (source: string, reason: string, kind: 'handshake' | 'full') => void;
 }
 
 export interface Listener {
@@ -54,7 +54,11 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       if (oldest !== undefined) {
         unfinished.delete(oldest[0]);
         oldest[1].destroy();
-        options.onRefused(oldest[1].remoteAddress ?? 'unknown', 'too many unfinished handshakes');
+        options.onRefused(
+          oldest[1].remoteAddress ?? 'unknown',
+          'too many unfinished handshakes',
+          'handshake',
+        );
       }
     }
     const key = keyOf(socket);
@@ -70,9 +74,11 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   });
   server.on('tlsClientError', (error, socket) => {
     socket.destroy();
-    options.onRefused(socket.remoteAddress ?? 'unknown', `TLS: ${error.message}`);
+    options.onRefused(socket.remoteAddress ?? 'unknown', `TLS: ${error.message}`, 'handshake');
   });
-  server.on('drop', (data) => options.onRefused(data?.remoteAddress ?? 'unknown', 'too many connections'));
+  server.on('drop', (data) =>
+    options.onRefused(data?.remoteAddress ?? 'unknown', 'too many connections', 'full'),
+  );
 
   await new Promise<void>((resolve, reject) => {
     const refuse = (cause: Error): void => {
@@ -89,7 +95,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     });
   });
   // Running out of file descriptors while accepting must not end the process.
-  server.on('error', (error) => options.onRefused('listener', error.message));
+  server.on('error', (error) => options.onRefused('listener', error.message, 'full'));
 
   const address = server.address();
   return {

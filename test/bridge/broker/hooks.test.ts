@@ -19,6 +19,7 @@ const context: HookContext = {
   sessionOf: () => session,
   problemOf: () => null,
   complain: () => {},
+  dropped: () => {},
   answer: () => {},
   isBacklogged: () => false,
 };
