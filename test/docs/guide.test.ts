@@ -68,8 +68,8 @@ t.test('what doctor says of the file of step 5 is what it prints', async (t) => 
   t.ok(guide.includes(`surfaced.yaml: ${panel.parts?.length} parts, ${controls} controls`));
 });
 
-t.test('the help of image:test is as it stands there', async (t) => {
-  const { stdout } = spawnSync(process.execPath, ['scripts/image-test.mjs', '--help'], {
+t.test('the help of image:try is as it stands there', async (t) => {
+  const { stdout } = spawnSync(process.execPath, ['scripts/image-try.mjs', '--help'], {
     cwd: root,
     encoding: 'utf8',
   });
