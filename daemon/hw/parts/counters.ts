@@ -11,12 +11,14 @@ export interface CountedBus extends BusCounters {
 /** Counts of a panel. */
 export interface PanelCounters {
   readonly buses: readonly CountedBus[];
+  /** Parts that are open now, of all. */
+  readonly open: { readonly parts: number; readonly of: number };
   /** Readings that no control of the panel can have made: a fault of a part or of its driver. */
   readonly ignored: number;
 }
 
 /** The counts in words: a line a bus, and one for what was ignored. */
-export function counterLines({ buses, ignored }: PanelCounters): string[] {
+export function counterLines({ buses, ignored }: Pick<PanelCounters, 'buses' | 'ignored'>): string[] {
   const lines = buses.map(({ bus, losses, refused, parts }) => {
     const transfers = parts.reduce((sum, part) => sum + part.transfers, 0);
     const faults = [

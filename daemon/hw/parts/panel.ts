@@ -137,7 +137,8 @@ export class PartsPanel implements Panel {
     const buses = [...this.#buses].map(([bus, { owner }]) =>
       countedBus(bus, owner.busCounters(), owner.counters()),
     );
-    return { buses, ignored: this.#stage.ignored };
+    const open = { parts: this.#keepers.filter(({ isOpen }) => isOpen).length, of: this.#keepers.length };
+    return { buses, open, ignored: this.#stage.ignored };
   }
 
   /** @throws SurfacedError E_HW_IN_USE when another process of surfaced works with one of the buses */
