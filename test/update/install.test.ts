@@ -3,7 +3,7 @@ import t from 'tap';
 import { installUpdate } from '../../daemon/update/install.ts';
 import { raucError, slotStatus } from '../../daemon/update/rauc.ts';
 import { publish, readStanding, stateOf } from '../../daemon/update/standing.ts';
-import { imageSha256, info, manifestSha256, order, signal, silent, stateIn, surface } from './surface.ts';
+import { imageSha256, info, order, signal, silent, stateIn, surface } from './surface.ts';
 
 t.test('an installation, and what is told of it', async (t) => {
   const host = surface(t);
