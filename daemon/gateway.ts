@@ -68,7 +68,14 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     started.push(() => registry.close());
     const cluster = await connectCluster({ config: config.cluster, log, clock, random, fieldManager });
     started.push(() => cluster.close());
-    const attestation = await openAttestation({ config, registry, caPin: authority.pin, clock, log });
+    const attestation = await openAttestation({
+      config,
+      registry,
+      caPin: authority.pin,
+      onRecord: null,
+      clock,
+      log,
+    });
     started.push(() => attestation.close());
     const { attesting, audit, policies } = attestation;
     /** Asked again and again: a certificate lives through revocation, failed evidence and a stricter policy. */

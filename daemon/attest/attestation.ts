@@ -9,7 +9,7 @@ import type { Log } from '../log.ts';
 import { version } from '../version.ts';
 import { openAudit } from './audit/audit-log.ts';
 import { keySigner, type Signer, tpmSigner } from './audit/signers.ts';
-import type { Audit } from './audit/types.ts';
+import type { Audit, AuditEvent } from './audit/types.ts';
 import { openTpm } from './open-tpm.ts';
 import { openPolicies } from './policy/store.ts';
 import type { PolicyStore } from './policy/types.ts';
@@ -33,16 +33,18 @@ export interface Attestation {
  * Opens all of it. Roots and reference sets that cannot be used are told in log and health: without them fewer surfaces are
  * trusted, never others.
  * @param options.caPin pin of the gateway's CA
+ * @param options.onRecord told of each audit record, and whether it was written; null: nobody is
  * @throws SurfacedError E_STATE_DIR, E_AUDIT_BROKEN, E_AUDIT_WRITE, E_POLICY_SET, E_CFG_READ, E_CFG_INVALID
  */
 export async function openAttestation(options: {
   readonly config: GatewayConfig;
   readonly registry: Registry;
   readonly caPin: string;
+  readonly onRecord: ((event: AuditEvent, isWritten: boolean) => void) | null;
   readonly clock: Clock;
   readonly log: Log;
 }): Promise<Attestation> {
-  const { config, registry, caPin, clock, log } = options;
+  const { config, registry, caPin, onRecord, clock, log } = options;
   const { policy, stateDir } = config;
   /** What has been opened, the last first. */
   const opened: (() => Promise<void>)[] = [];
@@ -64,13 +66,14 @@ export async function openAttestation(options: {
 
     const { signer, closeSigner } = await openSigner(config);
     opened.unshift(closeSigner);
-    const audit = await openAudit({
+    const auditLog = await openAudit({
       folder: path.join(stateDir, 'audit'),
       segmentBytes: config.audit.segmentBytes,
       signer,
       clock,
       log: log.child({ part: 'audit' }),
     });
+    const audit = onRecord === null ? auditLog : toldAudit(auditLog, onRecord);
     opened.unshift(() => audit.close());
     await audit.append({ kind: 'gateway', what: 'started', version });
     opened.unshift(() => audit.append({ kind: 'gateway', what: 'stopped', version }));
@@ -104,7 +107,7 @@ export async function openAttestation(options: {
               ? `${first.source}: ${first.message}`
               : `${policies.list().length} reference sets, ${roots.certificates.length} roots`,
           },
-          audit: audit.health(),
+          audit: auditLog.health(),
         };
       },
       close,
@@ -113,6 +116,22 @@ export async function openAttestation(options: {
     await close();
     throw error;
   }
+}
+
+/** The same log; somebody is told of what becomes of each record. */
+function toldAudit(audit: Audit, onRecord: (event: AuditEvent, isWritten: boolean) => void): Audit {
+  return {
+    append: async (event) => {
+      try {
+        await audit.append(event);
+      } catch (error) {
+        onRecord(event, false);
+        throw error;
+      }
+      onRecord(event, true);
+    },
+    close: () => audit.close(),
+  };
 }
 
 /** The gateway's own TPM where it has one, else a key in the state folder. */

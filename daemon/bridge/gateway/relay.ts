@@ -6,6 +6,7 @@ import type { Trust } from '../../attest/types.ts';
 import type { Clock } from '../../clock.ts';
 import type { BindingConfig, GatewayConfig } from '../../config/schema.ts';
 import type { Log } from '../../log.ts';
+import type { SlotCondition } from '../../surface/types.ts';
 import type { Cluster } from '../kube/types.ts';
 import { type CommandTracer, type Observe, unobserved, untraced } from '../observer.ts';
 import type { Registry } from '../registry/types.ts';
@@ -27,7 +28,7 @@ import { type CommandSlot, Commands } from './commands.ts';
 import { SurfaceSession } from './session.ts';
 import { targetKey } from './slots.ts';
 import { systemTimers, type Timers } from './timers.ts';
-import type { BlockedNote } from './view.ts';
+import { type BlockedNote, conditionOf } from './view.ts';
 
 export interface RelayOptions {
   readonly bus: GatewayBus;
@@ -74,6 +75,8 @@ export interface RelayStatus {
 
 export interface Relay {
   status(): RelayStatus;
+  /** How many bindings displays show in each condition. */
+  shown(): ReadonlyMap<SlotCondition['state'], number>;
   /** Resolves with the next heartbeat that it has given to the broker: every few seconds, whatever the network does. */
   pulse(): Promise<void>;
   /** Ends all commands, says goodbye and stops; bus, cluster and registry stay the caller's. */
@@ -244,6 +247,17 @@ export function startRelay(options: RelayOptions): Relay {
     };
   };
 
+  const shown = (): ReadonlyMap<SlotCondition['state'], number> => {
+    const counts = new Map<SlotCondition['state'], number>();
+    for (const session of sessions.values())
+      for (const feed of session.feeds) {
+        if (!feed.isLive) continue;
+        const { state } = conditionOf(feed.snapshot(), null);
+        counts.set(state, (counts.get(state) ?? 0) + 1);
+      }
+    return counts;
+  };
+
   const close = async (): Promise<void> => {
     if (isClosed) return;
     isClosed = true;
@@ -258,5 +272,5 @@ export function startRelay(options: RelayOptions): Relay {
     cancel();
   };
 
-  return { status, pulse: () => beat.next(), close };
+  return { status, shown, pulse: () => beat.next(), close };
 }

@@ -52,6 +52,9 @@ export interface FleetParts {
   readonly log: Log;
 }
 
+/** `stopped`: by failures. */
+export type Standing = 'running' | 'paused' | 'stopped' | 'ended';
+
 export interface Fleet {
   /** A surface has said what it runs. */
   born(surface: string, firmware: string): void;
@@ -59,6 +62,8 @@ export interface Fleet {
   /** A surface says how it stands to updates. */
   told(surface: string, report: UpdateReport): void;
   states(): readonly RolloutState[];
+  /** How many rollouts stand how. */
+  standings(): Readonly<Record<Standing, number>>;
   health(): PartHealth;
   /** Resolves when what is known has been looked at, and what follows is done. */
   settled(): Promise<void>;
@@ -130,6 +135,15 @@ class Work implements Fleet {
 
   states(): readonly RolloutState[] {
     return [...(this.#states ?? new Map<string, RolloutState>()).values()];
+  }
+
+  standings(): Readonly<Record<Standing, number>> {
+    const counts: Record<Standing, number> = { running: 0, paused: 0, stopped: 0, ended: 0 };
+    for (const rollout of this.#parts.folder.rollouts()) {
+      const state = this.#states?.get(rollout.metadata.name);
+      if (state !== undefined) counts[standingOf(rollout, state)] += 1;
+    }
+    return counts;
   }
 
   health(): PartHealth {
@@ -339,9 +353,14 @@ const unseen = { isOnline: false, firmware: null, report: null, answer: null } a
 /** How a rollout stands, in words. */
 export function wordsOf(rollout: Rollout, state: RolloutState): string {
   const counts = countsOf(state);
-  if (isEnded(state)) return `ended: ${counts}`;
-  if (isStopped(rollout, state)) return `stopped by failures: ${counts}`;
-  return rollout.spec.isPaused ? `paused: ${counts}` : counts;
+  const words = { ended: 'ended: ', stopped: 'stopped by failures: ', paused: 'paused: ', running: '' };
+  return `${words[standingOf(rollout, state)]}${counts}`;
+}
+
+function standingOf(rollout: Rollout, state: RolloutState): Standing {
+  if (isEnded(state)) return 'ended';
+  if (isStopped(rollout, state)) return 'stopped';
+  return rollout.spec.isPaused ? 'paused' : 'running';
 }
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -38,7 +38,8 @@ async function gateway(t: Test) {
   const file = { apiVersion, kind: 'Gateway', stateDir, registry: { folder: stateDir }, policy };
   const config = parseConfig('Gateway', JSON.stringify(file), 'test');
   const registry = createMemoryRegistry([]);
-  const open = () => openAttestation({ config, registry, caPin, clock: systemClock, log: silentLog });
+  const open = () =>
+    openAttestation({ config, registry, caPin, onRecord: null, clock: systemClock, log: silentLog });
   return { stateDir, registry, open };
 }
 
