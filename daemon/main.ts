@@ -176,10 +176,17 @@ program
   .command('rbac <file>')
   .description('the least Kubernetes rights that a ControlSurface file needs, ready for kubectl apply')
   .option('--user-prefix <prefix>', 'cluster.userPrefix of the gateway', 'surfaced:surface:')
-  .action(async (file: string, { userPrefix }: { userPrefix: string }) => {
+  .option('--group <name>', 'cluster.group of the gateway', 'surfaced:surfaces')
+  .option(
+    '--account <namespace/name>',
+    'ServiceAccount of the gateway, which gets what it needs for this surface; none: only what the surface needs',
+    'surfaced/surfaced-gateway',
+  )
+  .action(async (file: string, options: { userPrefix: string; group: string; account: string }) => {
     const { loadConfig } = await import('./config/load.ts');
-    const { rbacManifest } = await import('./commands/rbac.ts');
-    print(rbacManifest(await loadConfig('ControlSurface', file), { userPrefix }));
+    const { parseAccount, rbacManifest } = await import('./commands/rbac.ts');
+    const account = parseAccount(options.account);
+    print(rbacManifest(await loadConfig('ControlSurface', file), options, account));
   });
 
 addAdmissionCommands(program, commandLine);

@@ -210,7 +210,7 @@ export async function startDemo(options: DemoOptions, signal: AbortSignal): Prom
       for (const object of rbacFor(surface, defaultCluster)) cluster.control.create(object);
     }
     const rbacPath = path.join(folder, 'rbac.yaml');
-    await writeFile(rbacPath, rbacManifest(surface, defaultCluster));
+    await writeFile(rbacPath, rbacManifest(surface, defaultCluster, null));
 
     const registryFolder = path.join(folder, 'surfaces');
     await mkdir(registryFolder);

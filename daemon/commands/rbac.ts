@@ -1,14 +1,32 @@
 /** `surfaced rbac`: the rights that a surface's bindings need, ready for `kubectl apply`. */
 import { stringify } from 'yaml';
-import { rbacFor } from '../bridge/kube/rbac.ts';
+import { gatewayRbacFor, rbacFor, type ServiceAccountRef } from '../bridge/kube/rbac.ts';
 import type { ControlSurface, GatewayConfig } from '../config/schema.ts';
+import { SurfacedError } from '../errors.ts';
 
-/** YAML documents with a Role and a RoleBinding for each namespace that the surface has targets in. */
+/** The account in `namespace/name`; null for `none`. @throws SurfacedError E_USAGE */
+export function parseAccount(text: string): ServiceAccountRef | null {
+  if (text === 'none') return null;
+  const [namespace, name, more] = text.split('/');
+  if (!namespace || !name || more !== undefined)
+    throw new SurfacedError(
+      'E_USAGE',
+      `--account: ${text} is not namespace/name of a ServiceAccount, or none`,
+    );
+  return { namespace, name };
+}
+
+/**
+ * YAML documents: a Role and a RoleBinding for each namespace that the surface has targets in, and the same for the gateway's
+ * own account with its right to act as this surface.
+ * @param account of the gateway; null: it runs with rights of its own, outside of the cluster
+ */
 export function rbacManifest(
   surface: ControlSurface,
-  cluster: Pick<GatewayConfig['cluster'], 'userPrefix'>,
+  cluster: Pick<GatewayConfig['cluster'], 'userPrefix' | 'group'>,
+  account: ServiceAccountRef | null,
 ): string {
-  return rbacFor(surface, cluster)
-    .map((object) => stringify(object))
+  return [...rbacFor(surface, cluster), ...(account ? gatewayRbacFor(surface, cluster, account) : [])]
+    .map((object) => stringify(object, { aliasDuplicateObjects: false }))
     .join('---\n');
 }

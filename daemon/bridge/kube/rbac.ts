@@ -1,17 +1,38 @@
-/** The rights that a surface needs for its bindings, as Kubernetes objects: one Role and RoleBinding a namespace. */
+/**
+ * The rights that a surface needs for its bindings, as Kubernetes objects: those of the user that the gateway acts as, and those
+ * of the gateway itself for this one surface. Nothing else is ever bound to the gateway but its own namespace (`deploy/base`).
+ */
 import type { ControlSurface, GatewayConfig, TargetRef } from '../../config/schema.ts';
+import { hasKnownPaths } from './targets.ts';
 
-/** A Role or RoleBinding, as far as it is written here. */
+/** A rule of a Role: what may be done with which resources; no names: with all of them. */
+export interface RbacRule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+/** A role or a binding, as far as it is written here. */
 export interface RbacObject {
   readonly apiVersion: 'rbac.authorization.k8s.io/v1';
-  readonly kind: 'Role' | 'RoleBinding';
+  readonly kind: 'Role' | 'RoleBinding' | 'ClusterRole' | 'ClusterRoleBinding';
   readonly metadata: {
     readonly name: string;
-    readonly namespace: string;
+    readonly namespace?: string;
     readonly labels: Record<string, string>;
   };
   readonly [field: string]: unknown;
 }
+
+/** The account of a gateway in the cluster. */
+export interface ServiceAccountRef {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+const apiGroup = 'rbac.authorization.k8s.io';
+const follow = ['list', 'watch'] as const;
 
 /**
  * Plural of a kind as built-in kinds have it; a custom resource may differ, which `kubectl api-resources` tells.
@@ -25,56 +46,133 @@ export function pluralOf(kind: string): string {
 const groupOf = (target: TargetRef): string =>
   target.apiVersion.includes('/') ? (target.apiVersion.split('/')[0] ?? '') : '';
 
+/** Rules of the same resources and verbs become one that has all of their names. */
+function merged(rules: readonly RbacRule[]): RbacRule[] {
+  const byKey = new Map<string, RbacRule>();
+  for (const rule of rules) {
+    const key = JSON.stringify([
+      rule.apiGroups,
+      rule.resources,
+      rule.verbs,
+      rule.resourceNames === undefined,
+    ]);
+    const names = [...(byKey.get(key)?.resourceNames ?? []), ...(rule.resourceNames ?? [])];
+    byKey.set(key, rule.resourceNames ? { ...rule, resourceNames: [...new Set(names)] } : rule);
+  }
+  return [...byKey.values()];
+}
+
+/** What the user of the surface may do with one target. */
+const actingRules = (target: TargetRef): RbacRule[] => [
+  {
+    apiGroups: [groupOf(target)],
+    resources: [`${pluralOf(target.kind)}/scale`],
+    resourceNames: [target.name],
+    verbs: ['get', 'update'],
+  },
+];
+
 /**
- * Least rights for the bindings of a surface: get and update of the scale subresource of the named objects.
+ * What the gateway itself does for one target: see bridge/kube. Lists and watches of one name are allowed by `resourceNames`
+ * when they ask for `metadata.name` alone (Kubernetes documentation, "Using RBAC Authorization", Referring to resources).
+ */
+function followingRules(target: TargetRef): RbacRule[] {
+  const one = { apiGroups: [groupOf(target)], resourceNames: [target.name] };
+  const resource = pluralOf(target.kind);
+  return [
+    { ...one, resources: [resource], verbs: ['get', ...follow] },
+    // Where its number is in such an object only its scale tells.
+    ...(hasKnownPaths(target.apiVersion, target.kind)
+      ? []
+      : [{ ...one, resources: [`${resource}/scale`], verbs: ['get'] }]),
+    { apiGroups: [''], resources: ['pods'], verbs: follow },
+    { apiGroups: ['autoscaling'], resources: ['horizontalpodautoscalers'], verbs: follow },
+    { apiGroups: ['keda.sh'], resources: ['scaledobjects'], verbs: follow },
+    { apiGroups: [''], resources: ['events'], verbs: ['list'] },
+    { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+  ];
+}
+
+/** A role with these rules and its binding to one subject; without a namespace, of the cluster. */
+function granted(options: {
+  readonly surface: string;
+  readonly name: string;
+  readonly namespace: string | null;
+  readonly rules: readonly RbacRule[];
+  readonly subject: Readonly<Record<string, string>>;
+}): RbacObject[] {
+  const { surface, name, namespace, rules, subject } = options;
+  const labels = { 'app.kubernetes.io/managed-by': 'surfaced', 'surfaced.dev/surface': surface };
+  const metadata = { name, ...(namespace !== null && { namespace }), labels };
+  const kind = namespace === null ? 'ClusterRole' : 'Role';
+  const apiVersion = `${apiGroup}/v1` as const;
+  return [
+    { apiVersion, kind, metadata, rules },
+    { apiVersion, kind: `${kind}Binding`, metadata, roleRef: { apiGroup, kind, name }, subjects: [subject] },
+  ];
+}
+
+/** For each namespace that the surface has targets in: the rules for all of them. */
+function byNamespace(
+  surface: ControlSurface,
+  rulesOf: (target: TargetRef) => readonly RbacRule[],
+): [namespace: string, rules: RbacRule[]][] {
+  const targets = surface.spec.bindings.map(({ target }) => target);
+  return [...new Set(targets.map(({ namespace }) => namespace))].map((namespace) => [
+    namespace,
+    merged(targets.filter((target) => target.namespace === namespace).flatMap(rulesOf)),
+  ]);
+}
+
+/**
+ * Least rights of the user that the gateway acts as: what its bindings do to the named objects, nothing else.
  * @param surface whose bindings name the targets
- * @param cluster how the gateway names the user that it acts as
+ * @param cluster how the gateway names that user
  */
 export function rbacFor(
   surface: ControlSurface,
   cluster: Pick<GatewayConfig['cluster'], 'userPrefix'>,
 ): readonly RbacObject[] {
-  const name = `surfaced-${surface.metadata.name}`;
-  const labels = { 'app.kubernetes.io/managed-by': 'surfaced' };
-  const namespaces = new Set(surface.spec.bindings.map((binding) => binding.target.namespace));
-  const objects: RbacObject[] = [];
-  for (const namespace of namespaces) {
-    const bindings = surface.spec.bindings.filter((binding) => binding.target.namespace === namespace);
-    const rules = new Map<
-      string,
-      { apiGroups: string[]; resources: string[]; resourceNames: string[]; verbs: string[] }
-    >();
-    for (const { target } of bindings) {
-      const resource = `${pluralOf(target.kind)}/scale`;
-      const key = `${groupOf(target)}/${resource}`;
-      const rule = rules.get(key) ?? {
-        apiGroups: [groupOf(target)],
-        resources: [resource],
-        resourceNames: [],
-        verbs: ['get', 'update'],
-      };
-      if (!rule.resourceNames.includes(target.name)) rule.resourceNames.push(target.name);
-      rules.set(key, rule);
-    }
-    objects.push({
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'Role',
-      metadata: { name, namespace, labels },
-      rules: [...rules.values()],
-    });
-    objects.push({
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'RoleBinding',
-      metadata: { name, namespace, labels },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name },
-      subjects: [
-        {
-          apiGroup: 'rbac.authorization.k8s.io',
-          kind: 'User',
-          name: `${cluster.userPrefix}${surface.metadata.name}`,
-        },
+  const { name } = surface.metadata;
+  const subject = { apiGroup, kind: 'User', name: `${cluster.userPrefix}${name}` };
+  return byNamespace(surface, actingRules).flatMap(([namespace, rules]) =>
+    granted({ surface: name, name: `surfaced-${name}`, namespace, rules, subject }),
+  );
+}
+
+/**
+ * Least rights that the gateway needs for this surface: to see its targets, and to be this one user in this one group. Rights
+ * that are not printed any more stay until somebody takes them away: `kubectl apply --prune -l surfaced.dev/surface=NAME`.
+ */
+export function gatewayRbacFor(
+  surface: ControlSurface,
+  cluster: Pick<GatewayConfig['cluster'], 'userPrefix' | 'group'>,
+  account: ServiceAccountRef,
+): readonly RbacObject[] {
+  const { name } = surface.metadata;
+  const subject = { kind: 'ServiceAccount', ...account };
+  const impersonate = (group: string, resource: string, value: string): RbacRule => ({
+    apiGroups: [group],
+    resources: [resource],
+    resourceNames: [value],
+    verbs: ['impersonate'],
+  });
+  return [
+    ...byNamespace(surface, followingRules).flatMap(([namespace, rules]) =>
+      granted({ surface: name, name: `surfaced-gateway-${name}`, namespace, rules, subject }),
+    ),
+    // Users and groups belong to no namespace, so this is a role of the cluster; it names one user.
+    ...granted({
+      surface: name,
+      name: `surfaced-act-as-${name}`,
+      namespace: null,
+      rules: [
+        impersonate('', 'users', `${cluster.userPrefix}${name}`),
+        impersonate('', 'groups', cluster.group),
+        // For the audit log of the API server; the key of the extra field is the subresource.
+        impersonate('authentication.k8s.io', 'userextras/surfaced.dev/surface', name),
       ],
-    });
-  }
-  return objects;
+      subject,
+    }),
+  ];
 }

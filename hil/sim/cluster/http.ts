@@ -119,7 +119,7 @@ async function answer(
   api.faults.check();
   const who = impersonate(world.store, request, sender);
   trace.user = who.username;
-  const attributes = attributesOf(path, target, verb);
+  const attributes = attributesOf(path, target, verb, query);
   if (!isAllowed(world.store, who, attributes)) throw forbidden(who, attributes);
   if (target === null) {
     sendPath(api, request, response, path);
@@ -208,7 +208,7 @@ function sendPath(api: Api, request: IncomingMessage, response: ServerResponse, 
 
 function sendControl(api: Api, response: ServerResponse, path: string, body: Buffer, sender: Identity): void {
   if (!sender.groups.includes('system:masters')) {
-    throw forbidden(sender, attributesOf(path, null, 'create'));
+    throw forbidden(sender, attributesOf(path, null, 'create', new URLSearchParams()));
   }
   const result = api.controlCall(path.slice('/sim/'.length), body);
   if (result === null) throw unknownResource();

@@ -70,12 +70,24 @@ export function verbOf(method: string, target: Target | null, query: URLSearchPa
   }
 }
 
-/** What authorization looks at. */
-export function attributesOf(path: string, target: Target | null, verb: string): Attributes {
+/**
+ * What authorization looks at. A list or watch of one name by its field selector is about that name (apiserver
+ * RequestInfoFactory), so that Roles with resourceNames allow it.
+ */
+export function attributesOf(
+  path: string,
+  target: Target | null,
+  verb: string,
+  query: URLSearchParams,
+): Attributes {
   if (target === null) {
     return { verb, group: '', resource: '', subresource: '', name: '', namespace: null, path };
   }
-  const { group, plural, namespace, name, subresource } = target;
+  const { group, plural, namespace, subresource } = target;
+  const isOfOne = target.name === '' && (verb === 'list' || verb === 'watch');
+  const [, selected = ''] =
+    /(?:^|,)metadata\.name==?([^,]+)/.exec(isOfOne ? (query.get('fieldSelector') ?? '') : '') ?? [];
+  const name = target.name || selected;
   return { verb, group, resource: plural, subresource, name, namespace, path: null };
 }
 
