@@ -8,6 +8,7 @@ import { admissionSchema, auditSchema, policySchema } from './gateway-trust.ts';
 import { controlName, panelSchema } from './panel.ts';
 import { type ReferenceSet, referenceSetSchema } from './reference-set.ts';
 import { type Rollout, rolloutSchema, updatesSchema } from './rollout.ts';
+import { deviceMetricsSchema, gatewayMetricsSchema, tracingSchema } from './telemetry.ts';
 
 export { apiVersion, type ReferenceSet, type Rollout, referenceSetSchema };
 
@@ -172,7 +173,12 @@ export const gatewaySchema = z.strictObject({
     })
     .prefault({})
     .describe('The Kubernetes API server.'),
-  health: z.strictObject({ listen }).optional().describe('Plain HTTP endpoint for /healthz; left out: none.'),
+  health: z
+    .strictObject({ listen })
+    .optional()
+    .describe('Plain HTTP endpoint for /livez, /readyz, /healthz and /metrics; left out: none.'),
+  metrics: gatewayMetricsSchema,
+  tracing: tracingSchema,
   log: z.strictObject({ level: logLevel }).prefault({}).describe('Logging, to stderr.'),
 });
 
@@ -251,7 +257,11 @@ export const deviceSchema = z.strictObject({
     })
     .prefault({})
     .describe('How the surface behaves.'),
-  health: z.strictObject({ listen }).optional().describe('Plain HTTP endpoint for /healthz; left out: none.'),
+  health: z
+    .strictObject({ listen })
+    .optional()
+    .describe('Plain HTTP endpoint for /livez, /readyz and /healthz; left out: none.'),
+  metrics: deviceMetricsSchema,
   log: z.strictObject({ level: logLevel }).prefault({}).describe('Logging, to stderr.'),
 });
 
