@@ -18,7 +18,7 @@ import { sbomOf } from './card/sbom.ts';
 import { sourceState } from './card/source-state.ts';
 import { architectures } from './package/architectures.ts';
 import { buildPackage } from './package/package.ts';
-import { archiveState } from './root/extract.ts';
+import { archiveState, rootSelection } from './root/extract.ts';
 import { buildRoot } from './root/root.ts';
 import { imageCacheFolder } from './toolbox/cache.ts';
 import { say } from './toolbox/command.ts';
@@ -177,7 +177,7 @@ async function build({ profile, version, output, isCompressed, base, keys }: Ord
       version,
       board: profile.name,
       ...source,
-      archive: await archiveState(await hostMirrors()),
+      archive: await archiveState(await hostMirrors(), rootSelection),
       kernel: root.kernelVersion,
       node: architectures.arm64.node.version,
       toolbox: path.basename(toolbox.path),

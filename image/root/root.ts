@@ -6,7 +6,7 @@ import { say } from '../toolbox/command.ts';
 import type { Toolbox } from '../toolbox/toolbox.ts';
 import { configureRoot } from './configure.ts';
 import type { DebianPackage } from './debian-packages.ts';
-import { extractedPackages } from './extract.ts';
+import { extractedPackages, rootSelection } from './extract.ts';
 import { finishRoot, sizesOf } from './finish.ts';
 import { pruneRoot } from './prune.ts';
 
@@ -42,7 +42,7 @@ export async function buildRoot({ toolbox, packageFile, version, epoch, output }
     await mkdir(output, { recursive: true });
     if ((await readdir(output)).length > 0)
       throw new SurfacedError('E_IMAGE_STEP', `${output} is not empty; remove it, or name another folder`);
-    const { tree, packages } = await extractedPackages(toolbox);
+    const { tree, packages } = await extractedPackages(toolbox, rootSelection);
     say('configuring the root file system');
     await toolbox.run('cp', ['--archive', `${tree}/.`, output], { binds: [tree, output] });
     await pruneRoot(toolbox, output);

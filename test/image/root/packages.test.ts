@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { licenceOf, packageListFormat, parsePackageList } from '../../../image/root/debian-packages.ts';
-import { packageListsOf, statusOfAbsent } from '../../../image/root/extract.ts';
+import { packageListsOf, rootSelection, statusOfAbsent } from '../../../image/root/extract.ts';
 import { modulesToKeep } from '../../../image/root/modules.ts';
 import {
   absentPackages,
@@ -31,7 +31,7 @@ t.test('lists', async (t) => {
 });
 
 t.test('names that apt is told to be there', async (t) => {
-  const status = statusOfAbsent(['perl-base', 'ucf']);
+  const status = statusOfAbsent(['perl-base', 'ucf'], 'arm64');
   t.match(status, /^Provides: perl-base \(= 99:99\), ucf \(= 99:99\)$/m);
   t.match(status, /^Status: install ok installed$/m);
   t.match(status, /[^\n]\n\n$/, 'one paragraph, ended');
@@ -51,11 +51,11 @@ t.test('state of the archive', async (t) => {
     line('main/binary-arm64/Packages.gz'),
     line('contrib/binary-arm64/Packages.xz'),
   ].join('\n');
-  t.same(packageListsOf(release), [
+  t.same(packageListsOf(release, rootSelection), [
     `main/binary-arm64/Packages.xz ${sum}`,
     `non-free-firmware/binary-arm64/Packages.xz ${sum}`,
   ]);
-  t.same(packageListsOf('<html>not a release</html>'), []);
+  t.same(packageListsOf('<html>not a release</html>', rootSelection), []);
 });
 
 t.test('list of what was unpacked', async (t) => {
