@@ -29,6 +29,7 @@ const counted: PanelCounters = {
       ],
     },
   ],
+  open: { parts: 2, of: 2 },
   ignored: 3,
 };
 
