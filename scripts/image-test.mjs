@@ -40,7 +40,7 @@ once('tap', fingerprint('.taprc', 'package-lock.json'), () => run(bin('tap'), ['
 run(process.execPath, [path.join('scripts', 'image.mjs'), '--no-compress']);
 
 // Seconds for all files together; each has a limit of its own in hil/image/run.ts.
-const done = spawnSync(bin('tap'), ['--timeout=3600', '--jobs=1', 'hil/image/run.ts'], {
+const done = spawnSync(bin('tap'), ['--timeout=7200', '--jobs=1', 'hil/image/run.ts'], {
   cwd: root,
   env: { ...process.env, SURFACED_HIL_FILES: args.join(path.delimiter) },
   stdio: ['ignore', 'inherit', 'inherit'],

@@ -7,7 +7,7 @@ import { ensureToolbox } from '../../../image/toolbox/toolbox.ts';
 import { builtCard } from '../built-card.ts';
 import { CardDesk } from '../card-desk.ts';
 
-t.setTimeout(1_400_000);
+t.setTimeout(2_400_000);
 
 /** A key as ssh-keygen writes it (RFC 8709, section 4); nobody has its other half. */
 const publicKey = Buffer.concat([

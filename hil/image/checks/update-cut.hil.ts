@@ -7,7 +7,7 @@ import path from 'node:path';
 import t from 'tap';
 import { UpdateDesk } from '../update-desk.ts';
 
-t.setTimeout(1_400_000);
+t.setTimeout(2_400_000);
 
 /** A part of what an installation writes, which is some 300 MB. */
 const cutAfterBytes = 60e6;

@@ -7,7 +7,7 @@ import path from 'node:path';
 import t from 'tap';
 import { UpdateDesk } from '../update-desk.ts';
 
-t.setTimeout(1_400_000);
+t.setTimeout(2_400_000);
 
 t.test('an update, and a broken one', async (t) => {
   const startedAt = performance.now();
