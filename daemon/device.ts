@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import type { CredentialSource } from './attest/types.ts';
 import { systemTimers as timers } from './bridge/gateway/timers.ts';
-import { createLink, type Link } from './bridge/link/link.ts';
+import { createLink, type Link, type LinkStatus } from './bridge/link/link.ts';
 import { Rest } from './bridge/link/rest.ts';
 import { type UpdateMachine, Updater } from './bridge/link/updater.ts';
 import type { Clock } from './clock.ts';
@@ -31,9 +31,16 @@ export interface DeviceParts {
   readonly signal: AbortSignal;
 }
 
+/** What a device has counted since its start, for metrics. */
+export interface DeviceCounts {
+  readonly frames: number;
+  readonly link: LinkStatus;
+}
+
 /** A running device. */
 export interface Device {
   health(): HealthReport;
+  counts(): DeviceCounts;
   /** Resolves once a frame has been drawn that was asked for now: the whole loop has gone round. */
   pulse(): Promise<void>;
   /** Leaves the panel dark and tells the gateway; may be called twice. */
@@ -77,9 +84,11 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
   let endPairing = (): void => {};
   /** Who waits for the next frame. */
   const watchers: (() => void)[] = [];
+  let framesDrawn = 0;
   const frames = new FramePace({
     draw: (at) => {
       panel.show(surface.frame(at));
+      framesDrawn += 1;
       for (const resolve of watchers.splice(0)) resolve();
       return surface.nextFrameAt();
     },
@@ -149,6 +158,7 @@ export async function startDevice(parts: DeviceParts): Promise<Device> {
             ? link.health()
             : { ok: false, detail: `waits to be let in with the code ${pairingCode}` },
       }),
+    counts: () => ({ frames: framesDrawn, link: link.status() }),
     pulse: () =>
       new Promise((resolve) => {
         watchers.push(resolve);

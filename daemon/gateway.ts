@@ -17,8 +17,9 @@ import { type CtlMessage, encode } from './bridge/wire/messages.ts';
 import { ctlTopic, wireVersion } from './bridge/wire/topics.ts';
 import type { Clock } from './clock.ts';
 import type { GatewayConfig } from './config/schema.ts';
+import { logCommand, openTelemetry } from './gateway-telemetry.ts';
 import { openUpdates } from './gateway-updates.ts';
-import { type HealthReport, healthOf, splitListen, startHealthServer } from './health.ts';
+import { type HealthReport, healthOf, splitListen } from './health.ts';
 import type { Log } from './log.ts';
 
 export interface GatewayParts {
@@ -36,11 +37,13 @@ export interface Gateway {
   readonly brokerPort: number;
   /** Null: the admission endpoint is off. */
   readonly admissionPort: number | null;
+  /** Null: there is no health endpoint. */
+  readonly healthPort: number | null;
   readonly tokens: Tokens;
   /** What it holds of surfaces with a TPM. */
   readonly trust: Trust;
-  /** Where its ControlSurface files are; `approveIn` of commands/approve.ts writes there. */
-  readonly registryFolder: string;
+  /** Where its ControlSurface files are, for `approveIn` of commands/approve.ts; null: they are in the cluster. */
+  readonly registryFolder: string | null;
   health(): HealthReport;
   /** Resolves with the next heartbeat of the relay. */
   pulse(): Promise<void>;
@@ -62,19 +65,27 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     started.length = 0;
   };
   try {
+    // First, so that it ends last.
+    const telemetry = await openTelemetry({ config, clock, random, log });
+    started.push(() => telemetry.close());
+    const { meter, observe } = telemetry;
     const authority = await loadAuthority({ stateDir: config.stateDir, site: config.site, clock });
     const tokens = openTokens({ folder: path.join(config.stateDir, 'tokens'), clock });
     const registry = await openFolderRegistry({ folder: config.registry.folder, log });
     started.push(() => registry.close());
-    const cluster = await connectCluster({ config: config.cluster, log, clock, random, fieldManager });
+    const cluster = await connectCluster({
+      config: config.cluster,
+      ...{ log, clock, random, fieldManager, observe },
+    });
     started.push(() => cluster.close());
+    let hasSeenCluster = cluster.health().isHealthy;
+    cluster.onHealth(() => {
+      hasSeenCluster ||= cluster.health().isHealthy;
+    });
     const attestation = await openAttestation({
-      config,
-      registry,
+      ...{ config, registry, clock, log },
       caPin: authority.pin,
-      onRecord: null,
-      clock,
-      log,
+      onRecord: meter?.onRecord ?? null,
     });
     started.push(() => attestation.close());
     const { attesting, audit, policies } = attestation;
@@ -86,6 +97,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       return ekSha256 !== null && ekSha256 === known.spec.tpm?.ekSha256 && attesting.isTrusted(surface);
     };
     const certificate = await makeServerCertificate({ authority, hosts: config.enrol.hosts, clock, log });
+    let serverNotAfter = certificate.first.notAfter;
     const broker = await startBroker({
       ...splitListen(config.broker.listen),
       site: config.site,
@@ -97,12 +109,14 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       identify: (der) => authority.identify(der),
       isAllowed,
       clock,
+      observe,
       log: log.child({ part: 'broker' }),
     });
     started.push(() => broker.close());
-    const stopRenewal = certificate.keep(({ privateKeyPem, certificatePem }) =>
-      broker.setServerCertificate(privateKeyPem, certificatePem),
-    );
+    const stopRenewal = certificate.keep(({ privateKeyPem, certificatePem, notAfter }) => {
+      broker.setServerCertificate(privateKeyPem, certificatePem);
+      serverNotAfter = notAfter;
+    });
     started.push(async () => stopRenewal());
     const endWhatMayNotBe = (names: readonly string[]): void => {
       for (const name of names) {
@@ -139,7 +153,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     });
     if (updates) started.push(() => updates.close());
     const relay = startRelay({
-      bus: broker,
+      bus: meter?.bus(broker) ?? broker,
       cluster,
       registry,
       config,
@@ -148,8 +162,10 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       random,
       log: log.child({ part: 'relay' }),
       fleet: updates?.fleet ?? null,
-      record: (entry) => {
-        log.info({ command: entry }, 'command ended');
+      observe,
+      ...telemetry.tracing,
+      record: (entry, traceId) => {
+        logCommand(log, entry, traceId);
         audit.append({ kind: 'command', command: entry }).catch((error: unknown) => {
           log.error({ err: error, surface: entry.surface, id: entry.id }, 'a command could not be recorded');
         });
@@ -161,9 +177,9 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       brokerPort: broker.port,
       more: updates?.more ?? null,
       authority,
-      tokens,
+      tokens: meter?.tokens(tokens) ?? tokens,
       registry,
-      attesting,
+      attesting: meter?.attesting(attesting) ?? attesting,
       audit,
       clock,
       log: log.child({ part: 'enrol' }),
@@ -216,10 +232,14 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
         },
       });
     };
-    if (config.health) {
-      const endpoint = await startHealthServer(config.health.listen, health);
-      started.push(() => endpoint.close());
-    }
+    meter?.watch({
+      ...{ registry, cluster, attesting, policies, broker, relay },
+      audit: () => attestation.health().audit,
+      fleet: updates?.fleet ?? null,
+      certificates: () => ({ ca: authority.notAfter, server: serverNotAfter }),
+      spans: telemetry.spans,
+    });
+    telemetry.started({ report: health, hasSeenCluster: () => hasSeenCluster });
     log.info(
       { site: config.site, enrolPort: enrol.port, brokerPort: broker.port, caPin: authority.pin },
       'gateway started',
@@ -229,12 +249,14 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       enrolPort: enrol.port,
       brokerPort: broker.port,
       admissionPort: admission?.port ?? null,
+      healthPort: telemetry.port,
       tokens,
       trust: attesting,
-      registryFolder: config.registry.folder,
+      registryFolder: config.registry.folder ?? null,
       health,
       pulse: () => relay.pulse(),
       stop: async () => {
+        telemetry.stopping();
         await closeAll();
         log.info('gateway stopped');
       },

@@ -9,11 +9,11 @@ import { systemClock } from '../clock.ts';
 import type { DeviceConfig } from '../config/schema.ts';
 import { type Device, startDevice } from '../device.ts';
 import { SurfacedError } from '../errors.ts';
-import { startHealthServer } from '../health.ts';
+import { healthOf, startHealthServer } from '../health.ts';
 import { createPanel } from '../hw/panels.ts';
 import type { Log, LogLevel } from '../log.ts';
 import type { SurfaceOptions } from '../surface/surface.ts';
-import type { PanelSpec } from '../surface/types.ts';
+import type { Panel, PanelSpec } from '../surface/types.ts';
 import { loadDevice } from './load-device.ts';
 import { openUpdateMachine } from './update-machine.ts';
 
@@ -72,12 +72,23 @@ async function openCredentials(
   return { credentials, close: () => prover.close() };
 }
 
-/** The health endpoint, null when none is asked for. */
+/** The health endpoint, null when none is asked for. A surface is ready as soon as it runs: what it lacks, it shows. */
 async function startHealth(
-  { health }: DeviceConfig,
+  { health, metrics }: DeviceConfig,
   device: Device,
+  panel: Panel,
 ): Promise<{ close(): Promise<void> } | null> {
-  return health ? startHealthServer(health.listen, () => device.health()) : null;
+  if (health === undefined) return null;
+  // Not before it is asked for: it costs a Pi memory and time at the start.
+  const meter =
+    metrics === undefined
+      ? null
+      : (await import('../metrics/device-metrics.ts')).createDeviceMeter(device, panel);
+  return startHealthServer(health.listen, {
+    report: () => device.health(),
+    readiness: () => healthOf({ device: { ok: true, detail: 'started' } }),
+    metrics: meter,
+  });
 }
 
 /**
@@ -104,6 +115,8 @@ export async function runDevice(options: {
       `${file}: ${missing}: required to run a device; only the demo does without`,
     );
   }
+  if (config.metrics && !config.health)
+    throw new SurfacedError('E_CFG_INVALID', `${file}: metrics: needs health.listen, where they are served`);
   const log = await logFor(config.log.level);
   const panel = await createPanel(config.panel, {
     log: log.child({ part: 'panel' }),
@@ -135,11 +148,9 @@ export async function runDevice(options: {
       log,
       signal,
     });
-    const health = await startHealth(config, device);
-    const { pulse, health: report } = device;
+    const health = await startHealth(config, device, panel);
     return {
-      health: report,
-      pulse,
+      ...device,
       stop: async () => {
         await Promise.allSettled([stop(), health?.close()]);
       },

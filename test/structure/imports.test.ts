@@ -15,6 +15,8 @@ type Part =
   | 'kube'
   | 'bridge'
   | 'web'
+  | 'metrics'
+  | 'tracing'
   | 'surface'
   | 'config'
   | 'first-boot'
@@ -30,6 +32,9 @@ const parts: readonly (readonly [prefix: string, part: Part])[] = [
   ['daemon/device.ts', 'device'],
   ['daemon/gateway.ts', 'gateway'],
   ['daemon/gateway-updates.ts', 'gateway'],
+  ['daemon/gateway-telemetry.ts', 'gateway'],
+  ['daemon/metrics/', 'metrics'],
+  ['daemon/tracing/', 'tracing'],
   ['daemon/hw/', 'hw'],
   ['daemon/attest/tpm2/', 'tpm2'],
   ['daemon/attest/', 'attest'],
@@ -63,6 +68,8 @@ const roles: readonly Part[] = [
   'bridge',
   'kube',
   'web',
+  'metrics',
+  'tracing',
   'surface',
   'config',
 ];
@@ -72,13 +79,15 @@ const mayUse: Readonly<Record<Part, readonly Part[]>> = {
   main: ['commands', ...roles, 'hil'],
   commands: [...roles, 'first-boot', 'update'],
   device: ['hw', 'attest', 'tpm2', 'bridge', 'surface', 'config'],
-  gateway: ['attest', 'tpm2', 'bridge', 'kube', 'web', 'config', 'surface', 'update'],
+  gateway: ['attest', 'tpm2', 'bridge', 'kube', 'web', 'metrics', 'tracing', 'config', 'surface', 'update'],
   hw: ['surface', 'config'],
   attest: ['tpm2', 'config'],
   tpm2: [],
   kube: ['config'],
   bridge: ['kube', 'surface', 'config'],
   web: ['surface', 'config'],
+  metrics: ['bridge', 'config'],
+  tracing: ['bridge'],
   surface: [],
   config: [],
   'first-boot': ['attest', 'tpm2', 'hw', 'config'],
@@ -100,6 +109,8 @@ const mayKnow: Readonly<Record<Part, readonly Part[]>> = {
   kube: ['surface'],
   bridge: ['attest'],
   web: ['attest', 'bridge'],
+  metrics: ['attest', 'kube', 'hw', 'surface'],
+  tracing: [],
   surface: ['config'],
   config: ['surface'],
   'first-boot': [],
@@ -122,6 +133,11 @@ const packagesOf: Readonly<Record<string, readonly Part[]>> = {
   commander: ['main', 'commands'],
   yaml: ['config', 'commands', 'kube', 'first-boot', 'image', 'update'],
   'smol-toml': ['first-boot'],
+  'prom-client': ['metrics'],
+  '@opentelemetry/api': ['tracing'],
+  '@opentelemetry/sdk-trace': ['tracing'],
+  '@opentelemetry/resources': ['tracing'],
+  '@opentelemetry/exporter-trace-otlp-http': ['tracing'],
 };
 
 /** Why an import is not allowed, or null. */
