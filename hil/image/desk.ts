@@ -141,10 +141,15 @@ export class Desk {
     return performance.now();
   }
 
+  /** Resolves with the upper row of the display when it matches. */
+  async untilShown(pattern: RegExp): Promise<string> {
+    await this.#until(({ top }) => pattern.test(top));
+    return this.panel.top;
+  }
+
   /** Waits for the pairing code on the panel and lets the surface in by it; resolves with the code. */
   async approve(...words: readonly string[]): Promise<string> {
-    await this.#until(({ top }) => shownCode.test(top));
-    const code = shownCode.exec(this.panel.top)?.[1] ?? '';
+    const code = shownCode.exec(await this.untilShown(shownCode))?.[1] ?? '';
     await this.site.waitingCodes();
     await this.site.command('surfaces', 'approve', surfaceName, '--code', code, ...words);
     return code;
