@@ -322,8 +322,9 @@ export const errorTable = {
   // registry
   E_REGISTRY: {
     class: 'usage',
-    title: 'The registry folder cannot be used',
-    remedy: 'Check `registry.folder` in the Gateway file, that it exists and that the gateway may read it.',
+    title: 'The registry cannot be used',
+    remedy:
+      'Check `registry` in the Gateway file: that the folder exists and the gateway may read it; in the cluster, that the definitions are installed and its account has its rights (docs/registry.md).',
   },
   // bridge: wire, link, broker
   E_LINK_CONNECT: {

@@ -12,11 +12,11 @@ import { startAdmission } from './bridge/admission/server.ts';
 import { startBroker } from './bridge/broker/broker.ts';
 import { fieldManager, startRelay } from './bridge/gateway/relay.ts';
 import { connectCluster } from './bridge/kube/cluster.ts';
-import { openFolderRegistry } from './bridge/registry/folder.ts';
 import { type CtlMessage, encode } from './bridge/wire/messages.ts';
 import { ctlTopic, wireVersion } from './bridge/wire/topics.ts';
 import type { Clock } from './clock.ts';
 import type { GatewayConfig } from './config/schema.ts';
+import { openRegistry, serveRegistry } from './gateway-registry.ts';
 import { logCommand, openTelemetry } from './gateway-telemetry.ts';
 import { openUpdates } from './gateway-updates.ts';
 import { type HealthReport, healthOf, splitListen } from './health.ts';
@@ -71,8 +71,6 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     const { meter, observe } = telemetry;
     const authority = await loadAuthority({ stateDir: config.stateDir, site: config.site, clock });
     const tokens = openTokens({ folder: path.join(config.stateDir, 'tokens'), clock });
-    const registry = await openFolderRegistry({ folder: config.registry.folder, log });
-    started.push(() => registry.close());
     const cluster = await connectCluster({
       config: config.cluster,
       ...{ log, clock, random, fieldManager, observe },
@@ -82,6 +80,8 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     cluster.onHealth(() => {
       hasSeenCluster ||= cluster.health().isHealthy;
     });
+    const { registry, objects } = await openRegistry({ config, cluster, clock, log });
+    started.push(() => registry.close());
     const attestation = await openAttestation({
       ...{ config, registry, clock, log },
       caPin: authority.pin,
@@ -89,6 +89,8 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     });
     started.push(() => attestation.close());
     const { attesting, audit, policies } = attestation;
+    const desk = objects && serveRegistry({ config, objects, cluster, attesting, clock, log });
+    if (desk) started.push(() => desk.close());
     /** Asked again and again: a certificate lives through revocation, failed evidence and a stricter policy. */
     const isAllowed = ({ surface, trust, ekSha256 }: Identity): boolean => {
       const known = registry.get(surface);
@@ -161,11 +163,12 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       clock,
       random,
       log: log.child({ part: 'relay' }),
-      fleet: updates?.fleet ?? null,
+      fleet: desk?.presence(updates?.fleet ?? null) ?? updates?.fleet ?? null,
       observe,
       ...telemetry.tracing,
       record: (entry, traceId) => {
         logCommand(log, entry, traceId);
+        desk?.ended(entry);
         audit.append({ kind: 'command', command: entry }).catch((error: unknown) => {
           log.error({ err: error, surface: entry.surface, id: entry.id }, 'a command could not be recorded');
         });
@@ -204,7 +207,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     const health = (): HealthReport => {
       const relayed = relay.status();
       const api = cluster.health();
-      const problems = registry.problems();
+      const problems = [...registry.problems(), ...(desk?.problems() ?? [])];
       return healthOf({
         ...attestation.health(),
         cluster: { ok: api.isHealthy, detail: api.detail },
@@ -213,7 +216,8 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
         ...(admission && { admission: admission.health() }),
         ...(updates && { updates: updates.fleet.health() }),
         registry: {
-          ok: problems.length === 0,
+          // In the cluster anybody who may write one object could take the gateway out of service by it.
+          ok: objects !== null || problems.length === 0,
           detail: problems[0]
             ? `${problems[0].source}: ${problems[0].message}`
             : `${registry.list().length} surfaces`,

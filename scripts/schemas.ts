@@ -1,6 +1,6 @@
 /**
- * Writes what follows from the schemas and the error table: schemas/*.schema.json, docs/config.md and
- * docs/errors.md. Run with `npm run schemas`; a test fails when they are out of date.
+ * Writes what follows from the schemas and the error table: schemas/*.schema.json, docs/config.md, docs/errors.md and the
+ * CustomResourceDefinitions in deploy/crd. Run with `npm run schemas`; a test fails when they are out of date.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -11,6 +11,7 @@ import { kinds } from '../daemon/config/schema.ts';
 import { errorTable } from '../daemon/errors.ts';
 import { partDrivers } from '../daemon/hw/chips/table.ts';
 import { configReference, fieldRows, type SchemaNode } from './config-reference.ts';
+import { definitionFiles } from './crd/definitions.ts';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
@@ -134,6 +135,7 @@ export function generate(): Map<string, string> {
   generated.set('docs/config.md', configReference(schemas));
   generated.set('docs/parts.md', partReference());
   generated.set('docs/errors.md', errorReference());
+  for (const [name, content] of definitionFiles()) generated.set(name, content);
   return generated;
 }
 

@@ -11,8 +11,8 @@ import { approveIn } from '../daemon/commands/approve.ts';
 import { runDevice } from '../daemon/commands/device.ts';
 import { loadConfig } from '../daemon/config/load.ts';
 import { startDevice } from '../daemon/device.ts';
-import { type Gateway, startGateway } from '../daemon/gateway.ts';
 import { pairingCodeIn } from '../daemon/first-boot/report.ts';
+import { type Gateway, startGateway } from '../daemon/gateway.ts';
 import { silentLog } from '../daemon/log.ts';
 import { paintPicture } from '../daemon/surface/pictures.ts';
 import type { Frame, Panel } from '../daemon/surface/types.ts';
@@ -167,7 +167,7 @@ t.test('a device from a TPM that is off to one that is trusted', { skip: without
 
   const revoke = (isRevoked: boolean) =>
     writeFile(
-      path.join(gateway.registryFolder, 'desk.yaml'),
+      path.join(gateway.registryFolder ?? '', 'desk.yaml'),
       `${head}kind: ControlSurface
 metadata: { name: desk }
 spec: { isRevoked: ${isRevoked}, tpm: { ekSha256: ${waiting?.ekSha256} } }

@@ -1,16 +1,17 @@
 /**
- * `surfaced surfaces approve`: binds the endorsement key of a TPM to the name of one surface, in the surface's file. A
+ * `surfaced surfaces approve`: binds the endorsement key of a TPM to the name of one surface, in its file or its object. A
  * running gateway sees the change, and lets the surface in at its next attempt.
  */
 import type { Quarantined } from '../attest/trust/types.ts';
 import type { Level } from '../attest/types.ts';
 import { openFolderRegistry } from '../bridge/registry/folder.ts';
 import { loadConfig } from '../config/load.ts';
-import { apiVersion } from '../config/schema.ts';
+import { apiVersion, type GatewayConfig } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
 import { silentLog } from '../log.ts';
 import type { Output } from './cli.ts';
 import { readTrust } from './known-surfaces.ts';
+import { folderOf } from './read-registry.ts';
 import { addSurfaceFile, changeSurface } from './registry-files.ts';
 
 /** What an operator decides about a surface. */
@@ -36,12 +37,14 @@ export interface Approved {
 
 /**
  * Writes an approval into the registry folder of a gateway; makes a file when the surface has none.
+ * @param folder null: there is none
  * @throws SurfacedError E_USAGE when the name has another key or the key has another name, E_REGISTRY, E_CFG_INVALID
  */
-export async function approveIn(folder: string, approval: Approval): Promise<Approved> {
+export async function approveIn(folder: string | null, approval: Approval): Promise<Approved> {
+  if (folder === null)
+    throw new SurfacedError('E_REGISTRY', 'the surfaces of this gateway are in the cluster, not in a folder');
   const { name, ekSha256, level, policy, isReplacing } = approval;
-  if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(name))
-    throw new SurfacedError('E_USAGE', `name: expected a name of a-z, 0-9 and dashes, got "${name}"`);
+  checkName(name);
   const registry = await openFolderRegistry({ folder, log: silentLog });
   const surfaces = registry.list();
   await registry.close();
@@ -84,6 +87,11 @@ export async function approveIn(folder: string, approval: Approval): Promise<App
   };
 }
 
+function checkName(name: string): void {
+  if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(name))
+    throw new SurfacedError('E_USAGE', `name: expected a name of a-z, 0-9 and dashes, got "${name}"`);
+}
+
 export interface ApproveOptions extends Omit<Approval, 'ekSha256'> {
   readonly gatewayConfigPath: string;
   /** Which TPM: the code that its panel shows, or the hash of its key. */
@@ -95,10 +103,14 @@ export interface ApproveOptions extends Omit<Approval, 'ekSha256'> {
 export async function approveSurface(options: ApproveOptions): Promise<string> {
   const { gatewayConfigPath, which, output, ...approval } = options;
   const config = await loadConfig('Gateway', gatewayConfigPath);
+  if (config.registry.cluster) return approveInCluster(config, options);
   const ekSha256 =
     'ek' in which ? readHash(which.ek) : keyWithCode((await readTrust(config))?.quarantine ?? [], which.code);
-  const approved = await approveIn(config.registry.folder, { ...approval, ekSha256 });
-  const { name } = options;
+  const approved = await approveIn(folderOf(config), { ...approval, ekSha256 });
+  return wordsOf(options.name, ekSha256, approved, output);
+}
+
+function wordsOf(name: string, ekSha256: string, approved: Approved, output: Output): string {
   if (output === 'json') return `${JSON.stringify({ name, ekSha256, ...approved }, null, 2)}\n`;
   const { files, isRevoked, assertedLevel, policy } = approved;
   const notes = [
@@ -107,6 +119,35 @@ export async function approveSurface(options: ApproveOptions): Promise<string> {
     isRevoked ? `It is still revoked: surfaced surfaces revoke ${name} --undo lets it act.` : null,
   ];
   return notes.map((note) => (note === null ? '' : `${note}\n`)).join('');
+}
+
+/** The same where the surfaces are in the cluster: the request of the TPM is decided, and the gateway carries that out. */
+async function approveInCluster(config: GatewayConfig, options: ApproveOptions): Promise<string> {
+  const { which, name, level, policy, isReplacing, output } = options;
+  checkName(name);
+  const { waitingOf, withCluster } = await import('./cluster-registry.ts');
+  return withCluster(config, async (objects) => {
+    const requests = (await objects.requests()).filter(({ facts }) => facts.ekSha256 !== '');
+    const ekSha256 = 'ek' in which ? readHash(which.ek) : keyWithCode(requests.map(waitingOf), which.code);
+    const request = requests.find(({ facts }) => facts.ekSha256 === ekSha256);
+    const approval = { surface: name, ekSha256, level, policy, isReplacing };
+    if (request) {
+      if ((await objects.decide(request, approval)) === null)
+        return `Approval of ${name} is written into the request ${request.name}; the gateway has not carried it out yet: does it run?\n`;
+    } else {
+      const outcome = await objects.approve(approval);
+      if (outcome.kind === 'refused') throw new SurfacedError('E_USAGE', outcome.message);
+    }
+    const { surfaces } = await objects.surfaces();
+    const spec = surfaces.find(({ metadata }) => metadata.name === name)?.spec;
+    const approved: Approved = {
+      files: [`ControlSurface ${config.registry.cluster?.namespace}/${name}`],
+      isRevoked: spec?.isRevoked ?? false,
+      assertedLevel: spec?.tpm?.assertedLevel ?? 0,
+      policy: spec?.policy ?? null,
+    };
+    return wordsOf(name, ekSha256, approved, output);
+  });
 }
 
 /** The key whose panel shows this code. @throws SurfacedError E_USAGE */

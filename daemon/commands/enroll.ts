@@ -4,15 +4,14 @@ import path from 'node:path';
 import { stringify } from 'yaml';
 import { loadAuthority } from '../attest/authority/ca.ts';
 import { openTokens } from '../attest/enrol/tokens.ts';
-import { openFolderRegistry } from '../bridge/registry/folder.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { loadConfig, parseConfig } from '../config/load.ts';
 import type { PanelConfig } from '../config/panel.ts';
 import { apiVersion, type GatewayConfig } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
 import { splitListen } from '../health.ts';
-import { silentLog } from '../log.ts';
 import type { Output } from './cli.ts';
+import { readRegistry } from './read-registry.ts';
 
 export interface EnrollOptions {
   readonly gatewayConfigPath: string;
@@ -161,10 +160,9 @@ async function warningsFor(config: GatewayConfig, surface: string, url: string):
   const warnings: string[] = [];
   if (config.policy.identity !== 'token')
     warnings.push('the gateway refuses tokens until its file says `policy: { identity: token }`');
-  const registry = await openFolderRegistry({ folder: config.registry.folder, log: silentLog });
-  const known = registry.get(surface);
-  await registry.close();
-  if (!known) warnings.push(`there is no surface "${surface}" in ${config.registry.folder} yet`);
+  const { surfaces, place } = await readRegistry(config);
+  const known = surfaces.find(({ metadata }) => metadata.name === surface);
+  if (!known) warnings.push(`there is no surface "${surface}" in ${place} yet`);
   else if (known.spec.isRevoked) warnings.push(`surface "${surface}" is revoked`);
   return [...warnings, ...addressWarnings(config, url)];
 }

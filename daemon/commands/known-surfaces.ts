@@ -4,11 +4,11 @@ import { openTokens, type TokenInfo } from '../attest/enrol/tokens.ts';
 import { stateError } from '../attest/state-files.ts';
 import { readTrustFile, type TrustFile } from '../attest/trust/trust-file.ts';
 import type { Quarantined, SurfaceTrust, TrustState } from '../attest/trust/types.ts';
-import { openFolderRegistry } from '../bridge/registry/folder.ts';
+import type { SurfaceRecord } from '../bridge/registry/cluster/objects.ts';
 import { systemClock } from '../clock.ts';
 import { loadConfig } from '../config/load.ts';
 import type { ControlSurface, GatewayConfig } from '../config/schema.ts';
-import { silentLog } from '../log.ts';
+import { folderView, placeOf, type RegistryView } from './read-registry.ts';
 
 /** `active`: without a TPM, where tokens are enough; `unapproved`: without a TPM, where they are not. */
 export type ShownState = TrustState | 'active' | 'unapproved';
@@ -34,9 +34,9 @@ export interface KnownSurfaces {
 /** @throws SurfacedError */
 export async function readKnownSurfaces(gatewayConfigPath: string): Promise<KnownSurfaces> {
   const config = await loadConfig('Gateway', gatewayConfigPath);
-  const registry = await openFolderRegistry({ folder: config.registry.folder, log: silentLog });
-  const [surfaces, problems] = [registry.list(), [...registry.problems()]];
-  await registry.close();
+  const { view, records, requests } = await readObjects(config);
+  const { surfaces } = view;
+  const problems = [...view.problems];
   const tokens = await openTokens({
     folder: path.join(config.stateDir, 'tokens'),
     clock: systemClock,
@@ -50,15 +50,60 @@ export async function readKnownSurfaces(gatewayConfigPath: string): Promise<Know
   return {
     config,
     problems,
-    quarantine: told?.quarantine ?? [],
+    quarantine: requests ?? told?.quarantine ?? [],
     surfaces: surfaces.map((surface) => {
       const { name } = surface.metadata;
       const openTokens = tokens.filter((token) => token.surface === name);
       const ekSha256 = surface.spec.tpm?.ekSha256;
       const said = told?.surfaces.find((one) => one.surface === name && one.ekSha256 === ekSha256) ?? null;
-      const trust = said && asOfNow(said, config);
+      const record = records.get(name);
+      // Whoever looks from afar has the status alone.
+      const trust = said ? asOfNow(said, config) : record && ekSha256 ? trustOf(record, ekSha256) : null;
       return { surface, trust, openTokens, state: stateOf(surface, trust, config) };
     }),
+  };
+}
+
+interface Objects {
+  readonly view: RegistryView;
+  readonly records: ReadonlyMap<string, SurfaceRecord>;
+  /** Null: the registry is a folder, and who waits is in the state of the gateway. */
+  readonly requests: readonly Quarantined[] | null;
+}
+
+async function readObjects(config: GatewayConfig): Promise<Objects> {
+  if (!config.registry.cluster) return { view: await folderView(config), records: new Map(), requests: null };
+  const { waitingOf, withCluster } = await import('./cluster-registry.ts');
+  return withCluster(config, async (objects) => {
+    const { records, surfaces, problems } = await objects.surfaces();
+    const requests = (await objects.requests()).filter(({ facts }) => facts.ekSha256 !== '');
+    return {
+      view: { surfaces, problems, place: placeOf(config) },
+      records: new Map(records.map((record) => [record.name, record])),
+      requests: requests.map(waitingOf),
+    };
+  });
+}
+
+const states: ReadonlySet<string> = new Set<TrustState>(['pending', 'trusted', 'stale', 'failed', 'revoked']);
+
+/** What the status of an object says of its trust. */
+function trustOf({ name, status }: SurfaceRecord, ekSha256: string): SurfaceTrust | null {
+  const attested = status.conditions.find(({ type }) => type === 'Attested');
+  if (!attested) return null;
+  const word = attested.status === 'True' ? 'trusted' : attested.reason.toLowerCase();
+  const state = states.has(word) ? (word as TrustState) : 'pending';
+  return {
+    surface: name,
+    ekSha256,
+    state,
+    level: state === 'trusted' ? ((status.level ?? 0) as SurfaceTrust['level']) : null,
+    reason: attested.message,
+    attestedAt: null,
+    evidence: null,
+    reference: null,
+    hasTrustedCertificate: false,
+    firmware: status.firmware,
   };
 }
 

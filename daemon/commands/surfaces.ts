@@ -1,6 +1,6 @@
 /**
- * `surfaced surfaces list, show, revoke`: what a gateway knows, read from its registry folder and its state. A
- * running gateway sees a revocation as a change of the file and closes the surface's sessions.
+ * `surfaced surfaces list, show, revoke`: what a gateway knows, read from its registry and its state. A running gateway
+ * sees a revocation as a change of the file or the object and closes the surface's sessions.
  */
 import { stringify } from 'yaml';
 import { caseText } from '../attest/policy/evidence-file.ts';
@@ -10,10 +10,12 @@ import { readDossier } from '../attest/trust/dossiers.ts';
 import type { Quarantined, SurfaceTrust } from '../attest/trust/types.ts';
 import { levelSentences, type Verdict } from '../attest/verifier/verdict.ts';
 import { loadConfig } from '../config/load.ts';
+import type { GatewayConfig } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
 import type { Output } from './cli.ts';
 import { columns } from './columns.ts';
 import { type KnownSurface, type KnownSurfaces, readKnownSurfaces } from './known-surfaces.ts';
+import { folderOf, placeOf } from './read-registry.ts';
 import { changeSurface, unknownSurface } from './registry-files.ts';
 
 /** All surfaces, one a line, the TPMs that wait for approval, and the files that cannot be read. @throws SurfacedError */
@@ -128,7 +130,7 @@ async function find(
 ): Promise<{ readonly known: KnownSurface; readonly all: KnownSurfaces }> {
   const all = await readKnownSurfaces(gatewayConfigPath);
   const known = all.surfaces.find(({ surface }) => surface.metadata.name === name);
-  if (!known) throw unknownSurface(name, all.config.registry.folder);
+  if (!known) throw unknownSurface(name, placeOf(all.config));
   return { known, all };
 }
 
@@ -142,7 +144,7 @@ async function dossierOf({ surface }: KnownSurface, { config }: KnownSurfaces): 
 }
 
 /**
- * Revokes a surface, or lets it act again, by `spec.isRevoked` in its file; comments stay.
+ * Revokes a surface, or lets it act again, by `spec.isRevoked` in its file, whose comments stay, or in its object.
  * @throws SurfacedError E_SURFACE_UNKNOWN, E_CFG_INVALID when the file is broken otherwise, E_REGISTRY
  */
 export async function revokeSurface(options: {
@@ -153,16 +155,25 @@ export async function revokeSurface(options: {
   readonly output: Output;
 }): Promise<string> {
   const { name, isRevoked } = options;
-  const { folder } = (await loadConfig('Gateway', options.gatewayConfigPath)).registry;
-  const files = await changeSurface({
-    folder,
-    name,
-    change: (document) => document.setIn(['spec', 'isRevoked'], isRevoked),
-  });
-  if (files.length === 0) throw unknownSurface(name, folder);
+  const config = await loadConfig('Gateway', options.gatewayConfigPath);
+  const files = config.registry.cluster
+    ? await revokeInCluster(config, name, isRevoked)
+    : await changeSurface({
+        folder: folderOf(config),
+        name,
+        change: (document) => document.setIn(['spec', 'isRevoked'], isRevoked),
+      });
+  if (files.length === 0) throw unknownSurface(name, placeOf(config));
   if (options.output === 'json') return `${JSON.stringify({ name, isRevoked, files }, null, 2)}\n`;
   const done = isRevoked ? 'is revoked; a running gateway ends its sessions now' : 'may act again';
   return `Surface ${name} ${done} (${files.join(', ')}).\n`;
+}
+
+/** @returns what was changed, in the place of files */
+async function revokeInCluster(config: GatewayConfig, name: string, isRevoked: boolean): Promise<string[]> {
+  const { withCluster } = await import('./cluster-registry.ts');
+  const isThere = await withCluster(config, (objects) => objects.change(name, { isRevoked }));
+  return isThere ? [`ControlSurface ${config.registry.cluster?.namespace}/${name}`] : [];
 }
 
 const timeOf = (milliseconds: number | null): string | null =>

@@ -8,7 +8,6 @@ import { readSigners, readSigningKey, signSet, verifySet } from '../attest/polic
 import { openPolicies } from '../attest/policy/store.ts';
 import type { PolicyStore } from '../attest/policy/types.ts';
 import { syncFolder } from '../attest/state-files.ts';
-import { openFolderRegistry } from '../bridge/registry/folder.ts';
 import { type Offer, openUpdatesFolder, type UpdatesFolder } from '../bridge/rollout/folder.ts';
 import { systemClock } from '../clock.ts';
 import { loadConfig } from '../config/load.ts';
@@ -19,6 +18,7 @@ import { silentLog } from '../log.ts';
 import { type Bundle, checkBundle, readBundle } from '../update/bundle.ts';
 import type { Output } from './cli.ts';
 import { columns } from './columns.ts';
+import { readRegistry } from './read-registry.ts';
 import { besideOf, fileError, putInPlace, writeBeside } from './whole-files.ts';
 
 /** A Gateway file that offers updates. */
@@ -47,9 +47,7 @@ export async function withUpdates<Value>(
   const read = await bundleReader(config.updates, systemClock);
   const folder = await openUpdatesFolder({ folder: config.updates.folder, readBundle: read, log: silentLog });
   try {
-    const registry = await openFolderRegistry({ folder: config.registry.folder, log: silentLog });
-    await registry.close();
-    const surfaces = registry.list();
+    const { surfaces } = await readRegistry(config);
     return await withPolicies(config, (policies) => work({ folder, policies, surfaces }));
   } finally {
     await folder.close();

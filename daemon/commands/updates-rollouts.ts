@@ -11,6 +11,7 @@ import { SurfacedError } from '../errors.ts';
 import { policyGate, readKeptFile } from '../gateway-updates.ts';
 import type { Output } from './cli.ts';
 import { columns } from './columns.ts';
+import { placeOf } from './read-registry.ts';
 import { loadUpdatingGateway, type UpdatingGateway, withUpdates } from './updates-bundles.ts';
 import { fileError, replaceFile, writeBeside } from './whole-files.ts';
 
@@ -55,7 +56,7 @@ export async function roll(options: {
     }
     const meant = surfaces.filter(({ metadata }) => names === null || names.includes(metadata.name));
     const unknown = names?.filter((name) => !meant.some(({ metadata }) => metadata.name === name)) ?? [];
-    if (unknown.length > 0) throw refuse(`not in ${config.registry.folder}: ${unknown.join(', ')}`);
+    if (unknown.length > 0) throw refuse(`not in ${placeOf(config)}: ${unknown.join(', ')}`);
     const obstacleOf = policyGate(policies, systemClock);
     const blocked = meant.flatMap((surface) => {
       const obstacle = surface.spec.isRevoked ? null : obstacleOf(surface, offer);

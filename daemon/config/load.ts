@@ -103,6 +103,21 @@ export function parseConfig<K extends Kind>(kind: K, text: string, file: string)
   return onlyOne(kind, parseConfigs(kind, text, file, null), file);
 }
 
+/**
+ * Checks a value that does not come from a file, such as an object of the Kubernetes API.
+ * @returns the frozen config, or null and everything that is wrong with the value
+ */
+export function checkValue<K extends Kind>(
+  kind: K,
+  value: unknown,
+  check: Check<K>,
+): { readonly config: ConfigKinds[K] | null; readonly findings: readonly Finding[] } {
+  const findings: Finding[] = [];
+  const config = checkKind(kind, value, (found) => findings.push(...found));
+  findings.push(...(config === null ? [] : check(config)));
+  return { config: config === null || findings.length > 0 ? null : freeze(config), findings };
+}
+
 function onlyOne<K extends Kind>(kind: K, all: readonly ConfigKinds[K][], file: string): ConfigKinds[K] {
   if (all.length === 1) return all[0]!;
   throw new SurfacedError(

@@ -8,6 +8,7 @@ import { admissionSchema, auditSchema, policySchema } from './gateway-trust.ts';
 import { controlName, panelSchema } from './panel.ts';
 import { type ReferenceSet, referenceSetSchema } from './reference-set.ts';
 import { type Rollout, rolloutSchema, updatesSchema } from './rollout.ts';
+import { bindingRules, keyedBy, withRules } from './rules.ts';
 import { deviceMetricsSchema, gatewayMetricsSchema, tracingSchema } from './telemetry.ts';
 
 export { apiVersion, type ReferenceSet, type Rollout, referenceSetSchema };
@@ -37,8 +38,8 @@ export const targetSchema = z.strictObject({
 });
 
 /** A control, its target and the limits between which it may act. */
-export const bindingSchema = z
-  .strictObject({
+export const bindingSchema = withRules(
+  z.strictObject({
     control: controlName,
     bank: z.int().min(0).max(63).default(0).describe('Bank that this binding is on; 0 is the first.'),
     target: targetSchema.describe('What the control scales.'),
@@ -70,12 +71,9 @@ export const bindingSchema = z
       .default('arm')
       .describe('What to do when an autoscaler or GitOps tool owns the number.'),
     invert: z.boolean().default(false).describe('Turns the direction of the control around.'),
-  })
-  .refine((binding) => binding.min <= binding.max, { message: 'must not be above max', path: ['min'] })
-  .refine((binding) => binding.min > 0 || binding.zero === 'arm', {
-    message: 'zero replicas need `zero: arm`',
-    path: ['min'],
-  });
+  }),
+  bindingRules,
+);
 
 /** Who a surface is and what it may do; read by the gateway. */
 export const controlSurfaceSchema = z.strictObject({
@@ -109,7 +107,10 @@ export const controlSurfaceSchema = z.strictObject({
         .boolean()
         .default(false)
         .describe('True ends every session of this surface and lets none begin.'),
-      bindings: z.array(bindingSchema).max(64).default([]).describe('What each control is bound to.'),
+      // registry/check.ts sees to it that none is bound twice.
+      bindings: keyedBy(z.array(bindingSchema).max(64), ['bank', 'control'])
+        .default([])
+        .describe('What each control is bound to.'),
     })
     .describe('Who may act, and on what.'),
 });
@@ -151,7 +152,22 @@ export const gatewaySchema = z.strictObject({
     .describe('MQTT broker with mutual TLS.'),
   registry: z
     .strictObject({
-      folder: z.string().min(1).describe('Folder of ControlSurface files, watched for changes.'),
+      folder: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Folder of ControlSurface files, watched for changes; without a cluster registry.'),
+      cluster: z
+        .strictObject({
+          namespace: name
+            .default('surfaced')
+            .describe('Namespace of the ControlSurfaces and SurfaceRequests.'),
+        })
+        .optional()
+        .describe('Custom resources in the cluster instead of a folder; see docs/registry.md.'),
+    })
+    .refine(({ folder, cluster }) => (folder === undefined) !== (cluster === undefined), {
+      message: 'give one of folder and cluster',
     })
     .describe('Where the surfaces and their bindings are kept.'),
   policy: policySchema,

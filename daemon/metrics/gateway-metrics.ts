@@ -90,6 +90,7 @@ export function createGatewayMeter({ metrics: { surfaces: mostSurfaces } }: Gate
       verdictOf: (surface) => attesting.verdictOf(surface),
       list: () => attesting.list(),
       quarantine: () => attesting.quarantine(),
+      onQuarantine: (listener) => attesting.onQuarantine(listener),
       onChange: (listener) => attesting.onChange(listener),
       begin: async (request) => {
         const begun = await watched(attesting.begin(request));

@@ -41,11 +41,15 @@ export async function openTrustOn(options: TrustOptions, disk: Disk): Promise<At
   const ledger = createLedger({ limitMs: lifeMs + graceMs, audit, clock, log });
   const turns = createTurns();
   const dossiers = openDossiers({ stateDir, disk, log });
+  const waitingListeners: (() => void)[] = [];
   const quarantine = createQuarantine({
     kept: await readWaiting(stateDir, log),
     clock,
     random,
-    onChange: (isNews) => file.touch(isNews ? 'soon' : 'later'),
+    onChange: (isNews) => {
+      file.touch(isNews ? 'soon' : 'later');
+      for (const listener of isNews ? waitingListeners : []) listener();
+    },
   });
   const view = ledger.view;
   const file = keepTrustFile({
@@ -121,6 +125,9 @@ export async function openTrustOn(options: TrustOptions, disk: Disk): Promise<At
     verdictOf: async (surface) => ledger.get(surface)?.standing?.verdict ?? null,
     list: () => ledger.list().map(view),
     quarantine: () => quarantine.list().map((waiting) => quarantinedOf(waiting, caPin)),
+    onQuarantine: (listener) => {
+      waitingListeners.push(listener);
+    },
     onChange: ledger.onChange,
     begin: async (request) => {
       whileOpen();

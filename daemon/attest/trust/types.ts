@@ -56,6 +56,8 @@ export interface Trust {
   verdictOf(surface: string): Promise<Verdict | null>;
   list(): readonly SurfaceTrust[];
   quarantine(): readonly Quarantined[];
+  /** Called when a TPM has come into quarantine or left it; not each time that one is seen again. */
+  onQuarantine(listener: () => void): void;
   /** Called with the surfaces whose state or level changed, or that are gone. */
   onChange(listener: (surfaces: readonly string[]) => void): void;
   close(): Promise<void>;

@@ -11,6 +11,7 @@ import { startDeployments } from './controllers/deployment.ts';
 import { EventRecorder } from './controllers/events.ts';
 import { startGarbageCollector } from './controllers/garbage.ts';
 import { startKubelets } from './controllers/kubelet.ts';
+import { startNewEvents } from './controllers/new-events.ts';
 import { startQuotas } from './controllers/quota.ts';
 import { startReplicaSets } from './controllers/replicaset.ts';
 import { startScheduler } from './controllers/scheduler.ts';
@@ -141,6 +142,7 @@ export async function startSimCluster(options: SimClusterOptions): Promise<SimCl
 
 function startControllers(world: World): void {
   startDefinitions(world);
+  startNewEvents(world);
   startQuotas(world);
   startDeployments(world);
   startReplicaSets(world, builtin.replicaSets);

@@ -1,14 +1,16 @@
 /** The defaults that the API server fills in, as the recordings show them in answers to creates. */
 import { at, isMap, type JsonMap, listAt, withAt } from './json.ts';
 import { builtin, type Resource } from './resources.ts';
+import { structured } from './structural.ts';
 
 /** The storage class that claims get when they name none. */
 export const STORAGE_CLASS = 'sim';
 
 /** `object` with everything that its kind leaves to the server. The initial status is part of it. */
 export function withDefaults(resource: Resource, object: JsonMap): JsonMap {
+  if (resource.custom !== null) return structured(resource.custom.schema, object);
   const handler = HANDLERS[resource.kind];
-  if (handler === undefined || resource.custom !== null) return object;
+  if (handler === undefined) return object;
   return handler(object);
 }
 

@@ -173,7 +173,8 @@ function store(world: World, request: ApiRequest, before: KubeObject, after: Jso
   const metadata = { ...fixed, ...userMeta(meta) } as Meta;
   let next: KubeObject;
   if (target.subresource === 'status') {
-    next = { ...before, metadata, status: after.status };
+    const { status } = withDefaults(resource, { ...before, status: after.status });
+    next = { ...before, metadata, status };
   } else {
     const status = ownsStatus(resource) ? before.status : after.status;
     const { status: _s, ...rest } = after;

@@ -102,6 +102,7 @@ const RBAC = 'rbac.authorization.k8s.io';
 export const builtin = {
   configMaps: define('', 'v1', 'configmaps', 'ConfigMap', { short: ['cm'] }),
   events: define('', 'v1', 'events', 'Event', { short: ['ev'] }),
+  newEvents: define('events.k8s.io', 'v1', 'events', 'Event', { short: ['ev'] }),
   namespaces: {
     ...define('', 'v1', 'namespaces', 'Namespace', { short: ['ns'], isCluster: true, subs: ['status'] }),
     // Deleting all namespaces at once is the one thing that the API does not offer.

@@ -150,17 +150,28 @@ function columnsFor(resource: Resource): readonly Column[] {
     return COLUMNS[`${resource.plural}.${resource.group}`] ?? [nameColumn, age];
   }
   const own = resource.custom.columns.map((definition) => {
-    const path = textAt(definition, 'jsonPath')
-      .split('.')
-      .filter((part) => part !== '');
+    const path = textAt(definition, 'jsonPath');
     const isDate = textAt(definition, 'type') === 'date';
     return column(
       textAt(definition, 'name'),
-      (object, now) => (isDate ? since(textAt(object, ...path), now) : (at(object, ...path) ?? '')),
+      (object, now) => {
+        const value = valueAt(object, path);
+        return isDate ? since(typeof value === 'string' ? value : '', now) : (value ?? '');
+      },
       numberAt(definition, 'priority') > 0 ? 1 : 0,
     );
   });
   return own.length === 0 ? [nameColumn, age] : [nameColumn, ...own];
+}
+
+/** What a jsonPath points to, as far as printer columns use it: fields, and one entry of a list by one of its fields. */
+function valueAt(object: unknown, jsonPath: string): unknown {
+  let here = object;
+  for (const [, name, key, wanted] of jsonPath.matchAll(/\.(\w+)(?:\[\?\(@\.(\w+)=="([^"]*)"\)\])?/g)) {
+    here = at(here, name ?? '');
+    if (key !== undefined && Array.isArray(here)) here = here.find((entry) => at(entry, key) === wanted);
+  }
+  return here;
 }
 
 /** Table.columnDefinitions of a kind. */

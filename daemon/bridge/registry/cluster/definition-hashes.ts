@@ -1,0 +1,10 @@
+/** Made by `npm run schemas`: what deploy/crd is of this version; changes here are lost. */
+
+/** Annotation of a CustomResourceDefinition that holds its hash. */
+export const schemaAnnotation = 'surfaced.dev/schema';
+
+/** Hash of each definition, by its name. */
+export const definitionHashes: Readonly<Record<string, string>> = {
+  'controlsurfaces.surfaced.dev': '1dc82fdd8b35ec10',
+  'surfacerequests.surfaced.dev': '8c76d53efedd8815',
+};
