@@ -5,6 +5,9 @@
  *
  * `surfaced measure` extends H(`file:sha256:<SHA-256 of the file>:<path>`) in every bank, so that path and digest are
  * both covered, in any bank.
+ *
+ * A machine may be restarted while its TPM is not (one whose reset line is not wired). Then H(`surfaced:restart`) is extended
+ * before anything else, and the log goes on: what is between two such records was measured in one start of the machine.
  */
 import { z } from 'zod';
 import type { HashName } from '../tpm2/index.ts';
@@ -29,6 +32,8 @@ const logName = 'measure log';
 export const measureLogLimits = {
   mostBytes: 4 * 1024 * 1024,
   mostRecords: 10_000,
+  /** Starts of the machine without a reset of the TPM; each is compared on its own. */
+  mostRestarts: 1000,
   mostRecordBytes: 64 * 1024,
   /** UTF-16 units; PATH_MAX. */
   mostPathCharacters: 4096,
@@ -40,6 +45,11 @@ export interface FileMeasurement {
   readonly path: string;
   /** Of the content of the file, 64 hex digits in lower case. */
   readonly sha256: string;
+}
+
+/** The machine was restarted here, and the TPM was not reset: what follows is of the next start. */
+export interface RestartMeasurement {
+  readonly kind: 'restart';
 }
 
 /** Something that systemd measured. */
@@ -56,7 +66,7 @@ export interface MeasureRecord extends LogRecord {
   /** Null for an NV index that systemd uses like a PCR: it extends none. */
   readonly pcr: number | null;
   readonly digests: Digests;
-  readonly content: FileMeasurement | SystemdMeasurement;
+  readonly content: FileMeasurement | RestartMeasurement | SystemdMeasurement;
 }
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
@@ -86,6 +96,11 @@ const recordSchema = z
     }),
     z.strictObject({
       ...common,
+      content_type: z.literal('surfaced-restart'),
+      content: z.strictObject({}),
+    }),
+    z.strictObject({
+      ...common,
       content_type: z.literal('systemd'),
       // Each version of systemd has added fields here.
       content: z.object({ string: z.string().optional(), eventType: z.string().max(64).optional() }),
@@ -94,6 +109,11 @@ const recordSchema = z
   .refine((record) => (record.pcr === undefined) !== (record.nv_index === undefined), {
     path: ['pcr'],
     message: 'either pcr or nv_index must be there',
+  })
+  // What extends no PCR is proven by no quote, and must not divide what is.
+  .refine((record) => record.content_type !== 'surfaced-restart' || record.pcr !== undefined, {
+    path: ['pcr'],
+    message: 'a restart must be extended into a PCR',
   });
 
 const recordSeparator = 0x1e;
@@ -149,15 +169,20 @@ function parseRecord(json: Buffer, index: number, fail: Fail): Omit<MeasureRecor
     if (bytes.length !== bankBytes[hashAlg]) throw fail('digests', `${bytes.length} bytes for ${hashAlg}`);
     digests.set(hashAlg, bytes);
   }
-  const content: MeasureRecord['content'] =
-    record.content_type === 'surfaced'
-      ? { kind: 'file', ...record.content }
-      : {
-          kind: 'systemd',
-          eventType: record.content.eventType ?? null,
-          text: record.content.string ?? null,
-        };
-  return { pcr: record.pcr ?? null, digests, content };
+  return { pcr: record.pcr ?? null, digests, content: contentOf(record) };
+}
+
+function contentOf(record: z.infer<typeof recordSchema>): MeasureRecord['content'] {
+  switch (record.content_type) {
+    case 'surfaced':
+      return { kind: 'file', ...record.content };
+    case 'surfaced-restart':
+      return { kind: 'restart' };
+    case 'systemd': {
+      const { eventType, string } = record.content;
+      return { kind: 'systemd', eventType: eventType ?? null, text: string ?? null };
+    }
+  }
 }
 
 /** What begins every text that stands for a file. */
@@ -165,14 +190,31 @@ const filePrefix = 'file:sha256:';
 /** The text whose digest is extended for a file. */
 const fileText = ({ path, sha256 }: FileMeasurement): string => `${filePrefix}${sha256}:${path}`;
 
-/** Whether the text of a record stands for a file, whoever has written the record. */
-export const isFileText = (content: MeasureRecord['content']): boolean =>
-  content.kind === 'file' || content.text?.startsWith(filePrefix) === true;
+/** The text whose digest is extended at a restart; no text of a file is like it. */
+const restartText = 'surfaced:restart';
+
+/** The text whose digest a record should have; null: it does not say. */
+function textOf(content: MeasureRecord['content']): string | null {
+  switch (content.kind) {
+    case 'file':
+      return fileText(content);
+    case 'restart':
+      return restartText;
+    case 'systemd':
+      return content.text;
+  }
+}
+
+/** Whether the text of a record stands for a file or a restart, whoever has written the record. */
+export function isOwnText(content: MeasureRecord['content']): boolean {
+  const text = textOf(content);
+  return text === restartText || text?.startsWith(filePrefix) === true;
+}
 
 /** Whether the digest of the bank is that of the content: then path and file digest are as proven as the PCR. */
 export function isMeasureCovered(record: MeasureRecord, bank: HashName): boolean {
   const digest = record.digests.get(bank);
-  const text = record.content.kind === 'file' ? fileText(record.content) : record.content.text;
+  const text = textOf(record.content);
   return digest !== undefined && text !== null && isSameBytes(bankDigest(bank, Buffer.from(text)), digest);
 }
 
@@ -180,7 +222,7 @@ export function isMeasureCovered(record: MeasureRecord, bank: HashName): boolean
 export function measureText(record: MeasureRecord, bank: HashName): EventText {
   if (!isMeasureCovered(record, bank)) return { isCovered: false, text: notCovered };
   const { content } = record;
-  const text = content.kind === 'file' ? content.path : (content.text ?? '');
+  const text = content.kind === 'file' ? content.path : (textOf(content) ?? '');
   return { isCovered: true, text: shown(text, 200) };
 }
 
@@ -191,7 +233,7 @@ export function measureText(record: MeasureRecord, bank: HashName): EventText {
 export const isMeasurablePcr = (pcr: number): boolean =>
   Number.isInteger(pcr) && pcr >= 8 && pcr <= 15 && pcr !== 10;
 
-/** What must be extended for a file, and the record that says so. */
+/** What must be extended, and the record that says so. */
 export interface NewMeasurement {
   /** For TPM2_PCR_Extend, one a bank. */
   readonly digests: Digests;
@@ -199,31 +241,49 @@ export interface NewMeasurement {
   readonly bytes: Buffer;
 }
 
-/**
- * Makes the record of a file.
- * @throws RangeError for a PCR that {@link isMeasurablePcr} refuses, or a file that no reader would accept
- */
-export function fileMeasurement(options: {
-  readonly path: string;
-  /** SHA-256 of the content, 32 bytes. */
-  readonly sha256: Uint8Array;
+/** Where a measurement goes. */
+interface Into {
   readonly pcr: number;
   /** The active banks of the TPM, at least one. */
   readonly banks: readonly HashName[];
   /** Records that are in the log. */
   readonly recnum: number;
-}): NewMeasurement {
-  const { path, pcr, banks, recnum } = options;
+}
+
+/**
+ * Makes the record of a file.
+ * @param options.sha256 of the content, 32 bytes
+ * @throws RangeError for a PCR that {@link isMeasurablePcr} refuses, or a file that no reader would accept
+ */
+export function fileMeasurement(
+  options: Into & { readonly path: string; readonly sha256: Uint8Array },
+): NewMeasurement {
+  const { path } = options;
+  const content = { path, sha256: Buffer.from(options.sha256).toString('hex') };
+  return newMeasurement(fileText({ kind: 'file', ...content }), options, 'surfaced', content);
+}
+
+/**
+ * Makes the record of a restart of the machine that was none of the TPM.
+ * @throws RangeError for a PCR that {@link isMeasurablePcr} refuses
+ */
+export const restartMeasurement = (into: Into): NewMeasurement =>
+  newMeasurement(restartText, into, 'surfaced-restart', {});
+
+function newMeasurement(
+  text: string,
+  { pcr, banks, recnum }: Into,
+  content_type: 'surfaced' | 'surfaced-restart',
+  content: object,
+): NewMeasurement {
   if (!isMeasurablePcr(pcr)) throw new RangeError(`PCR ${pcr} is not for files`);
-  const sha256 = Buffer.from(options.sha256).toString('hex');
-  const text = Buffer.from(fileText({ kind: 'file', path, sha256 }));
-  const digests = new Map(banks.map((bank) => [bank, bankDigest(bank, text)]));
+  const digests = new Map(banks.map((bank) => [bank, bankDigest(bank, Buffer.from(text))]));
   const record = {
     recnum,
     pcr,
     digests: [...digests].map(([hashAlg, digest]) => ({ hashAlg, digest: digest.toString('hex') })),
-    content_type: 'surfaced',
-    content: { path, sha256 },
+    content_type,
+    content,
   };
   const problem = recordSchema.safeParse(record).error?.issues[0];
   if (problem) throw new RangeError(`${problem.path.join('.')}: ${problem.message}`);

@@ -2,15 +2,17 @@
  * One reference set against measurements that come by one after the other, so that several sets are compared in one pass
  * with little memory. The first thing that differs is kept as the reason. Digests decide; text is shown where a digest
  * covers it, and decides nothing.
+ *
+ * Files are compared for each start of the machine on its own: what one has measured stands for no other.
  */
 import { type EventRecord, evNoAction } from '../logs/event-log.ts';
 import { eventText } from '../logs/event-log-text.ts';
 import { type ImaEntry, imaPcr } from '../logs/ima-entry.ts';
 import { isFilledWith, shown } from '../logs/log.ts';
-import { isFileText, isMeasurablePcr, isMeasureCovered, type MeasureRecord } from '../logs/measure-log.ts';
+import { isMeasurablePcr, isMeasureCovered, isOwnText, type MeasureRecord } from '../logs/measure-log.ts';
 import { imaEntryText } from './ima-contents.ts';
 import type { Reference } from './reference-set.ts';
-import type { Match, Proven } from './types.ts';
+import type { Proven } from './types.ts';
 
 /**
  * PCRs that systemd extends from userspace. Before it only a unified kernel image is in 11, and never all of it as text
@@ -19,10 +21,34 @@ import type { Match, Proven } from './types.ts';
 const systemdPcrs: ReadonlySet<number> = new Set([11, 15]);
 const bootAggregateName = Buffer.from('boot_aggregate', 'latin1');
 
+/** What came of the files of one start of the machine. */
+export interface ComparedStart {
+  /** The first thing that differs; null: nothing does. */
+  readonly reason: string | null;
+  /** Whether a file of the set was measured. */
+  readonly hasFiles: boolean;
+}
+
+/** What came of all but the files. */
+export interface Compared {
+  /** The first thing that differs; null: nothing does. */
+  readonly reason: string | null;
+  /** In their order, at least one; more than one where the machine was restarted and its TPM was not. */
+  readonly starts: readonly ComparedStart[];
+  /** Whether a PCR of files has a fixed value. */
+  readonly hasFixedFiles: boolean;
+  readonly firmwareGap: string | null;
+  readonly ima: boolean;
+}
+
 export class Comparison {
   readonly reference: Reference;
   readonly #proven: Proven;
-  readonly #files = new Set<string>();
+  /** Of the start that is being compared. */
+  #files = new Set<string>();
+  #startReason: string | null = null;
+  readonly #starts: ComparedStart[] = [];
+  readonly #required: readonly string[];
   /** PCRs of which some log has a record. */
   readonly #logged = new Set<number>();
   readonly #filePcrs = new Set<number>();
@@ -37,10 +63,11 @@ export class Comparison {
   constructor(reference: Reference, proven: Proven) {
     this.reference = reference;
     this.#proven = proven;
+    this.#required = [...reference.files].flatMap(([path, { isRequired }]) => (isRequired ? [path] : []));
     this.#reason = this.#ofPcrs();
   }
 
-  /** The first thing that differs; null: nothing has so far. */
+  /** The first thing that differs beside the files; null: nothing has so far. */
   get reason(): string | null {
     return this.#reason;
   }
@@ -105,19 +132,22 @@ export class Comparison {
 
   /** Takes a record of `surfaced measure`. */
   measured(record: MeasureRecord): void {
-    this.#reason ??= this.#ofMeasured(record);
+    const { pcr, content } = record;
+    if (pcr === null) return;
+    this.#logged.add(pcr);
+    if (content.kind === 'file') this.#filePcrs.add(pcr);
+    // What does not say what its digest is of divides nothing.
+    if (content.kind === 'restart' && isMeasureCovered(record, this.reference.bank)) this.#endStart();
+    else this.#startReason ??= this.#ofMeasured(record, pcr);
   }
 
-  #ofMeasured(record: MeasureRecord): string | null {
-    const { pcr, content, start } = record;
-    if (pcr === null) return null;
-    this.#logged.add(pcr);
-    if (content.kind !== 'file') {
+  #ofMeasured(record: MeasureRecord, pcr: number): string | null {
+    const { content, start } = record;
+    if (content.kind === 'systemd') {
       if (this.#isStrict) return `record ${start.records} of the measured files is not that of a file`;
       return null;
     }
-    this.#filePcrs.add(pcr);
-    if (!isMeasureCovered(record, this.reference.bank))
+    if (!isMeasureCovered(record, this.reference.bank) || content.kind === 'restart')
       return `record ${start.records} of the measured files says something else than its digest`;
     const name = `file ${shown(content.path, 200)}`;
     if (!this.#proven.pcrs.has(pcr)) return `${name} was measured into PCR ${pcr}, which is not in the quote`;
@@ -129,6 +159,19 @@ export class Comparison {
     if (!known.sha256.has(content.sha256)) return `${name} has the SHA-256 ${content.sha256}`;
     this.#files.add(content.path);
     return null;
+  }
+
+  /** A start that was cut off before all was measured is none that matches: what ran in it is not known. */
+  #endStart(): void {
+    this.#startReason ??= this.#missingFile();
+    this.#starts.push({ reason: this.#startReason, hasFiles: this.#files.size > 0 });
+    this.#startReason = null;
+    this.#files = new Set();
+  }
+
+  #missingFile(): string | null {
+    const missing = this.#required.find((path) => !this.#files.has(path));
+    return missing === undefined ? null : `file ${shown(missing, 200)} was not measured`;
   }
 
   /**
@@ -143,11 +186,13 @@ export class Comparison {
     const { pcr, content, start } = record;
     if (pcr === null) return null;
     this.#logged.add(pcr);
-    const isFile = isFileText(content);
-    if (!isFile && isMeasureCovered(record, this.reference.bank)) return null;
+    const isOwn = isOwnText(content);
+    if (!isOwn && isMeasureCovered(record, this.reference.bank)) return null;
     this.#untold.add(pcr);
     if (!this.#isStrict || !isMeasurablePcr(pcr) || this.reference.pcrs.has(pcr)) return null;
-    const what = isFile ? 'is that of a file' : 'does not say what, and the PCR is not listed under pcrs';
+    const what = isOwn
+      ? 'is that of a file or a restart'
+      : 'does not say what, and the PCR is not listed under pcrs';
     return `record ${start.records} of systemd, which extended PCR ${pcr}, ${what}`;
   }
 
@@ -167,14 +212,20 @@ export class Comparison {
     return `${imaEntryText(entry)}, has the unknown digest ${algorithm}:${hex(digest)}`;
   }
 
-  /** What came of it, when all logs that it wants were given. */
-  finish(): Extract<Match, { isMatch: true }>['covers'] | null {
+  /** What came of it, when all logs that it wants were given. To be called once. */
+  finish(): Compared {
+    // Not all of the start was given, or what it lacks is not the first thing that differs.
+    this.#startReason ??= this.#reason;
+    this.#endStart();
     this.#reason ??= this.#ofTheRest();
-    if (this.#reason !== null) return null;
     const { pcrs, ima } = this.reference;
     const isMeasured = (pcr: number): boolean => !isFilledWith(this.#proven.pcrs.get(pcr)!, 0);
+    const reason = this.#reason;
     return {
-      files: this.#files.size > 0 || [...pcrs.keys()].some((pcr) => isMeasurablePcr(pcr) && isMeasured(pcr)),
+      reason,
+      starts: this.#starts,
+      hasFixedFiles:
+        reason === null && [...pcrs.keys()].some((pcr) => isMeasurablePcr(pcr) && isMeasured(pcr)),
       firmwareGap: this.#firmwareGap(),
       ima: ima !== null,
     };
@@ -203,9 +254,7 @@ export class Comparison {
   }
 
   #ofTheRest(): string | null {
-    const { pcrs, firmware, files } = this.reference;
-    for (const [path, { isRequired }] of files)
-      if (isRequired && !this.#files.has(path)) return `file ${shown(path, 200)} was not measured`;
+    const { pcrs, firmware } = this.reference;
     // A machine that does not measure at all must not match a list of what it may measure.
     for (const [pcr, digests] of firmware)
       if (digests.size > 0 && !this.#firmwarePcrs.has(pcr)) return `PCR ${pcr} has no firmware event`;

@@ -62,6 +62,10 @@ export function learn(
   const list = imaList(learned, `${name}-${version}.ima`, notes);
   if (learned.systemd.size > 0)
     notes.push(`PCR ${[...learned.systemd].join(', ')}: systemd measured there, which no set compares`);
+  if (learned.otherStarts.length > 0)
+    notes.push(
+      `start ${learned.otherStarts.join(', ')} of the machine since its TPM was reset measured something else than the last one, of which the files are: until its power is cut, the surface matches only where another set takes that`,
+    );
   for (const pcr of learned.unexplained.keys())
     notes.push(`PCR ${pcr}: no log says what extended it, so its value is listed as it is`);
   const parts = [

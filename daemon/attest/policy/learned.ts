@@ -2,6 +2,7 @@
  * What a good surface has measured, gathered through the verifier: it stands where a policy stands, and takes what the
  * quote proves instead of comparing it. So nothing is learned that a verdict would not be made of.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { QuotableBank } from '../evidence/evidence.ts';
 import { eventText } from '../logs/event-log-text.ts';
 import { imaPcr } from '../logs/ima-entry.ts';
@@ -14,8 +15,10 @@ export interface Learned {
   readonly bank: QuotableBank;
   /** By PCR: digest -> what it is, null where the digest does not cover the text. */
   readonly firmware: ReadonlyMap<number, ReadonlyMap<string, string | null>>;
-  /** By path. */
+  /** By path; of the last start of the machine. */
   readonly files: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Numbers, from 1, of earlier starts since the TPM was reset that did not measure the same. */
+  readonly otherStarts: readonly number[];
   /** PCRs that something extended and no log explains. */
   readonly unexplained: ReadonlyMap<number, string>;
   /** PCRs of systemd's records. */
@@ -55,7 +58,8 @@ export function createLearner(name: string): Learner {
 function gather(proven: Proven): Learned {
   const { bank } = proven;
   const firmware = new Map<number, Map<string, string | null>>();
-  const files = new Map<string, Set<string>>();
+  let files = new Map<string, Set<string>>();
+  const earlier: (typeof files)[] = [];
   const logged = new Set<number>([imaPcr]);
   const systemd = new Set<number>();
   for (const event of proven.firmware ?? []) {
@@ -67,7 +71,12 @@ function gather(proven: Proven): Learned {
     logged.add(event.pcr);
   }
   for (const { pcr, content } of proven.measured ?? []) {
-    if (pcr === null || content.kind !== 'file') continue;
+    if (pcr === null || content.kind === 'systemd') continue;
+    if (content.kind === 'restart') {
+      earlier.push(files);
+      files = new Map();
+      continue;
+    }
     files.set(content.path, (files.get(content.path) ?? new Set()).add(content.sha256));
     logged.add(pcr);
   }
@@ -79,7 +88,8 @@ function gather(proven: Proven): Learned {
   const unexplained = new Map<number, string>();
   for (const [pcr, value] of proven.pcrs)
     if (!logged.has(pcr) && !isFilledWith(value, 0)) unexplained.set(pcr, hex(value));
-  return { bank, firmware, files, unexplained, systemd, ima: gatherIma(proven) };
+  const otherStarts = earlier.flatMap((one, index) => (isDeepStrictEqual(one, files) ? [] : [index + 1]));
+  return { bank, firmware, files, otherStarts, unexplained, systemd, ima: gatherIma(proven) };
 }
 
 function gatherIma({ ima, imaViolations }: Proven): Learned['ima'] {

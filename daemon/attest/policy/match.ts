@@ -1,6 +1,11 @@
-/** Compares measurements with all versions of a policy that are valid now, in one pass over the logs. */
+/**
+ * Compares measurements with all versions of a policy that are valid now, in one pass over the logs.
+ *
+ * Where a machine was restarted and its TPM was not, each of its starts must match a version, as an update lies between them.
+ * The verdict is of the version that the last one matches: that is what runs.
+ */
 import { SurfacedError } from '../../errors.ts';
-import { Comparison } from './comparison.ts';
+import { type Compared, Comparison } from './comparison.ts';
 import type { Reference } from './reference-set.ts';
 import type { Match, Proven, References } from './types.ts';
 
@@ -19,16 +24,59 @@ export function createReferences(name: string, versions: readonly Reference[]): 
       const comparisons = valid.map((version) => new Comparison(version, proven));
       const failure = compareAll(comparisons, proven);
       if (failure !== null) return { isMatch: false, reasons: [failure] };
-      for (const comparison of comparisons) {
-        const covers = comparison.finish();
-        if (covers === null) continue;
-        const { version, sha256 } = comparison.reference;
-        return { isMatch: true, reference: { name, version, sha256 }, covers };
-      }
-      const reasons = comparisons.map(({ reference, reason }) => `version ${reference.version}: ${reason}`);
-      return { isMatch: false, reasons };
+      const compared = comparisons.map((comparison) => ({
+        ...comparison.finish(),
+        set: comparison.reference,
+      }));
+      return matchOf(compared);
     },
   };
+}
+
+type Finished = Compared & { readonly set: Reference };
+type Covers = Extract<Match, { isMatch: true }>['covers'];
+
+/** @param compared the newest version first */
+function matchOf(compared: readonly Finished[]): Match {
+  const counting = compared.filter(({ reason }) => reason === null);
+  const starts = counting[0]?.starts.length ?? 1;
+  let covers: Covers | null = null;
+  let last: Finished | null = null;
+  for (let start = 0; start < starts; start++) {
+    const found = counting.find((one) => one.starts[start]?.reason === null);
+    if (found === undefined) return { isMatch: false, reasons: reasonsOf(compared, { start, starts }) };
+    covers = both(covers, coversOf(found, start));
+    last = found;
+  }
+  if (last === null || covers === null) return { isMatch: false, reasons: ['nothing was compared'] };
+  const { name, version, sha256 } = last.set;
+  return { isMatch: true, reference: { name, version, sha256 }, covers };
+}
+
+function coversOf({ starts, hasFixedFiles, firmwareGap, ima }: Finished, start: number): Covers {
+  return { files: hasFixedFiles || starts[start]?.hasFiles === true, firmwareGap, ima };
+}
+
+/** What is covered in both: a level is claimed for all that ran since the TPM was reset. */
+const both = (one: Covers | null, other: Covers): Covers =>
+  one === null
+    ? other
+    : {
+        files: one.files && other.files,
+        firmwareGap: one.firmwareGap ?? other.firmwareGap,
+        ima: one.ima && other.ima,
+      };
+
+/** Why no version matches this start of the machine. */
+function reasonsOf(
+  compared: readonly Finished[],
+  at: { readonly start: number; readonly starts: number },
+): string[] {
+  const which = at.starts === 1 ? '' : `start ${at.start + 1} of ${at.starts} since the TPM was reset: `;
+  return compared.map(({ set, reason, starts }) => {
+    const ofStart = starts[at.start]?.reason ?? reason;
+    return `version ${set.version}: ${ofStart === reason ? '' : which}${ofStart}`;
+  });
 }
 
 /** Gives every log once to the comparisons that want it. Returns why it could not be read to its end. */

@@ -145,7 +145,9 @@ function replayRuling(
   if (replayed.quoted.size === 0)
     return skipped(`logs, ${name}: none of its records is of a quoted PCR${asideText}${note}`);
   const proven = touched.filter((pcr) => pcrs.has(pcr));
-  return passed(`logs, ${name}: replays to ${named(proven)}${asideText}${note}`, replayed);
+  const { restarts } = replayed;
+  const over = restarts === 0 ? '' : `, over ${restarts} restarts of the machine without a reset of the TPM`;
+  return passed(`logs, ${name}: replays to ${named(proven)}${over}${asideText}${note}`, replayed);
 }
 
 /** PCRs of the firmware that something has extended, and its log does not prove what. */

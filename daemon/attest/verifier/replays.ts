@@ -2,7 +2,12 @@
 import type { LogName, QuotableBank } from '../evidence/evidence.ts';
 import { type EventRecord, eventLogFormat, eventRecords, evNoAction } from '../logs/event-log.ts';
 import { logError, logStart } from '../logs/log.ts';
-import { isMeasureCovered, type MeasureRecord, measureRecords } from '../logs/measure-log.ts';
+import {
+  isMeasureCovered,
+  type MeasureRecord,
+  measureLogLimits,
+  measureRecords,
+} from '../logs/measure-log.ts';
 import { type PcrValues, Replay } from '../logs/replay.ts';
 
 /** Logs of userspace. Each is replayed from what the firmware left, as the firmware comes first. */
@@ -12,8 +17,10 @@ export type UserspaceLog = Extract<LogName, 'measured' | 'systemd'>;
 export interface Replayed {
   /** Records of the log, whatever they say. */
   readonly records: number;
-  /** Records that extend a quoted PCR, by their PCR. */
+  /** Records that extend a quoted PCR, by their PCR; without restarts, which measure nothing. */
   readonly quoted: ReadonlyMap<number, number>;
+  /** Starts of the machine without a reset of the TPM. */
+  readonly restarts: number;
   /** PCRs that it sets or extends, quoted or not. */
   readonly touched: ReadonlySet<number>;
   /** Values behind the last record, of the PCRs that the log touches and of those that the replay began with. */
@@ -40,7 +47,7 @@ export function replayFirmware(bytes: Uint8Array, { bank, pcrs }: QuotedPcrs): R
     if (isExtending(record) && pcrs.has(record.pcr)) count(quoted, record.pcr);
   }
   const values = replay.values(bank);
-  return { records, quoted, touched: new Set(values.keys()), values };
+  return { records, quoted, restarts: 0, touched: new Set(values.keys()), values };
 }
 
 /**
@@ -57,28 +64,44 @@ export function replayUserspace(
   const quoted = new Map<number, number>();
   const touched = new Set<number>();
   let records = 0;
+  let restarts = 0;
   for (const record of measureRecords(bytes, logStart)) {
-    const fault = contentFault(name, record, bank);
+    const isRestart = record.content.kind === 'restart';
+    if (isRestart) restarts += 1;
+    const fault = contentFault(name, record, bank) ?? restartFault(restarts);
     if (fault !== null) throw logError(`${name} log`, record.start.bytes, fault.field, fault.what);
     records += 1;
     if (record.pcr === null) continue;
     replay.extend(record.pcr, record.digests);
     touched.add(record.pcr);
-    if (pcrs.has(record.pcr)) count(quoted, record.pcr);
+    if (pcrs.has(record.pcr) && !isRestart) count(quoted, record.pcr);
   }
-  return { records, quoted, touched, values: replay.values(bank) };
+  // In which order records of two PCRs were extended is not proven, so a restart in one says nothing about the other.
+  if (restarts > 0 && touched.size > 1)
+    throw logError(
+      `${name} log`,
+      0,
+      'pcr',
+      `restarts, and records of ${touched.size} PCRs: one alone can be`,
+    );
+  return { records, quoted, restarts, touched, values: replay.values(bank) };
 }
 
-/** `surfaced measure` writes files and nothing else, and extends what it writes; systemd's log has none of its files. */
+const restartFault = (restarts: number) =>
+  restarts > measureLogLimits.mostRestarts
+    ? { field: 'content_type', what: `more than ${measureLogLimits.mostRestarts} restarts` }
+    : null;
+
+/** `surfaced measure` writes files and restarts, and extends what it writes; systemd's log has none of its records. */
 function contentFault(
   name: UserspaceLog,
   record: MeasureRecord,
   bank: QuotableBank,
 ): { readonly field: string; readonly what: string } | null {
-  const isFile = record.content.kind === 'file';
-  if (isFile !== (name === 'measured'))
+  const isOwn = record.content.kind !== 'systemd';
+  if (isOwn !== (name === 'measured'))
     return { field: 'content_type', what: `record ${record.start.records} is of another log` };
-  if (isFile && !isMeasureCovered(record, bank))
+  if (isOwn && !isMeasureCovered(record, bank))
     return { field: 'content', what: `record ${record.start.records}: its ${bank} digest is another one` };
   return null;
 }
