@@ -82,7 +82,7 @@ export const gatewayTable = {
     help: 'Commands that have ended, by their end',
     labels: {
       phase: 'converged, blocked, reverted, stale, expired, denied, needs-arm',
-      code: 'as docs/bind.md has it; the first 100, then `other`',
+      code: 'as docs/bind.md has it, none; the first 100, then `other`',
     },
   },
   surfaced_surface_commands_total: {
