@@ -89,7 +89,7 @@ function followingRules(target: TargetRef): RbacRule[] {
     { apiGroups: ['autoscaling'], resources: ['horizontalpodautoscalers'], verbs: follow },
     { apiGroups: ['keda.sh'], resources: ['scaledobjects'], verbs: follow },
     { apiGroups: [''], resources: ['events'], verbs: ['list'] },
-    { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+    { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
   ];
 }
 
