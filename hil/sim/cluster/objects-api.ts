@@ -191,6 +191,7 @@ interface DeleteOptions {
   readonly graceSeconds: number | null;
   readonly isOrphaning: boolean;
   readonly uid: string;
+  readonly resourceVersion: string;
   readonly isDryRun: boolean;
 }
 
@@ -203,6 +204,7 @@ function deleteOptions(request: ApiRequest): DeleteOptions {
     graceSeconds: typeof given.gracePeriodSeconds === 'number' ? given.gracePeriodSeconds : toNumber(seconds),
     isOrphaning: policy === 'Orphan',
     uid: textAt(given, 'preconditions', 'uid'),
+    resourceVersion: textAt(given, 'preconditions', 'resourceVersion'),
     isDryRun: isDryRun(request.query) || (Array.isArray(given.dryRun) && given.dryRun.includes('All')),
   };
 }
@@ -220,6 +222,10 @@ export function remove(world: World, request: ApiRequest): Answer {
   if (options.uid !== '' && options.uid !== before.metadata.uid) {
     const uids = `UID in precondition: ${options.uid}, UID in object meta: ${before.metadata.uid}`;
     throw conflict(resource, target.name, `Precondition failed: ${uids}`);
+  }
+  if (options.resourceVersion !== '' && options.resourceVersion !== before.metadata.resourceVersion) {
+    const versions = `ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${before.metadata.resourceVersion}`;
+    throw conflict(resource, target.name, `Precondition failed: ${versions}`);
   }
   const last = options.isDryRun ? before : removeOne(world, request, before, options);
   const isGone = world.store.get(resource, target.namespace, target.name) === null;
