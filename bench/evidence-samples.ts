@@ -87,7 +87,7 @@ export const bootSample = (context: BenchContext, events: number, files: number)
       await writeFile(firmware, joined(log.events, log.head));
       const names = Array.from({ length: files }, (_, index) => path.join(context.folder, `file-${index}`));
       for (const name of names) await writeFile(name, `content of ${name}`);
-      await measure({ names, pcr: measuredPcr, log: measured, tpm }, signal);
+      await measure({ names, pcr: measuredPcr, log: measured, saved: null, tpm }, signal);
     },
     more: null,
   });

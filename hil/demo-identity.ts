@@ -99,7 +99,7 @@ async function openTpmIdentity(parts: IdentityParts, signal: AbortSignal): Promi
   };
   try {
     const names = await ownBundle();
-    await measure({ names, pcr: measuredPcr, log: measured, tpm }, signal);
+    await measure({ names, pcr: measuredPcr, log: measured, saved: null, tpm }, signal);
     const policy = await writePolicy(path.join(folder, 'policy'), names, signal);
     let pairingCode: string | null = null;
     return {

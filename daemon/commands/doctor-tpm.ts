@@ -6,7 +6,7 @@ import { findEndorsement } from '../attest/evidence/endorsement.ts';
 import { type LogName, logNames, mostWholeLogBytes } from '../attest/evidence/evidence.ts';
 import { readLog } from '../attest/evidence/log-sources.ts';
 import { logStart } from '../attest/logs/log.ts';
-import { registersOf } from '../attest/measure/measure.ts';
+import { registersOf } from '../attest/measure/registers.ts';
 import { readLog as readMeasureLog, standingOf } from '../attest/measure/standing.ts';
 import { openTpm, tpmProblem } from '../attest/open-tpm.ts';
 import {

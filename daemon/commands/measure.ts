@@ -11,12 +11,15 @@ import { type TpmFlags, tpmOf, withTpmOptions } from './tpm-options.ts';
 
 const defaultPcr = 14;
 const defaultLog = '/run/surfaced/measure.log';
+/** A folder of its own: that of the daemon, /var/lib/surfaced, belongs to another user. On the SD-card image it is bound from the data partition. */
+const defaultSaved = '/var/lib/surfaced-measure/measure.log';
 
 interface MeasureFlags extends TpmFlags {
   readonly pcr: number;
   readonly self?: true;
   readonly config?: string;
   readonly log?: string;
+  readonly saved?: string;
   readonly atStart?: true;
   readonly dryRun?: true;
   readonly output: Output;
@@ -31,7 +34,11 @@ export function addMeasureCommands(program: Command, { print }: CommandLine): vo
     .option('--self', 'measure this program too: Node, its files, its packages and its systemd units')
     .option('--config <file>', 'Device file: is measured too, and names the TPM and the log')
     .option('--at-start', 'for units: waits for the TPM of the config, and does nothing when it names none')
-    .option('--log <file>', `log; left out: that of the config, else ${defaultLog}`);
+    .option('--log <file>', `log; left out: that of the config, else ${defaultLog}`)
+    .option(
+      '--saved <file>',
+      `copy of the log that survives restarts; left out: ${defaultSaved} for ${defaultLog}, none for others`,
+    );
   withTpmOptions(command)
     .option('--dry-run', 'read the files and tell what the PCR would be; needs no TPM and changes nothing')
     .addOption(output())
@@ -71,7 +78,7 @@ export async function runMeasure(
   if (flags.dryRun === true) {
     const contents = await readContents(names, signal);
     const records = contents.map((content) => ({ ...content, isNew: true }));
-    return printed({ records, completed: 0, values: predictPcr(contents, pcr) }, flags, null);
+    return printed({ records, completed: 0, carried: 0, values: predictPcr(contents, pcr) }, flags, null);
   }
   const configured = config === undefined ? null : await configuredTpm(config);
   const named = tpmOf(flags) ?? configured?.tpm ?? null;
@@ -80,9 +87,10 @@ export async function runMeasure(
     await waitForDevice(named, signal);
   }
   const log = flags.log ?? configured?.log ?? defaultLog;
+  const saved = flags.saved ?? (log === defaultLog ? defaultSaved : null);
   const tpm = openTpm(named ?? {});
   try {
-    return printed(await measure({ names, pcr, log, tpm }, signal), flags, log);
+    return printed(await measure({ names, pcr, log, saved, tpm }, signal), flags, log);
   } finally {
     await tpm.close();
   }
@@ -116,7 +124,7 @@ async function configuredTpm(
 }
 
 function printed(
-  { records, completed, values }: Measured,
+  { records, completed, carried, values }: Measured,
   { pcr, output: form, dryRun }: MeasureFlags,
   log: string | null,
 ): string {
@@ -124,10 +132,12 @@ function printed(
   const ofBanks = [...values].map(([bank, value]) => [bank, Buffer.from(value).toString('hex')] as const);
   if (form === 'json') {
     const byBank = Object.fromEntries(ofBanks.map(([bank, value]) => [bank, { [pcr]: value }]));
-    return `${JSON.stringify({ pcr, log, records: files, completed, values: byBank }, null, 2)}\n`;
+    return `${JSON.stringify({ pcr, log, records: files, completed, carried, values: byBank }, null, 2)}\n`;
   }
   const lines = files.map(({ path, sha256, isNew }) => `${isNew ? 'new  ' : 'known'}  ${sha256}  ${path}`);
   if (completed > 0) lines.push(`${completed} records of an interrupted call were completed`);
+  if (carried > 0)
+    lines.push(`${carried} records are of earlier starts, as the TPM was not reset with the machine`);
   const verb = dryRun === true ? 'would be, after a restart,' : 'is';
   return [...lines, ...ofBanks.map(([bank, value]) => `PCR ${pcr} ${verb} ${bank}:${value}`), ''].join('\n');
 }

@@ -2,7 +2,7 @@
 import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { registersOf } from '../attest/measure/measure.ts';
+import { registersOf } from '../attest/measure/registers.ts';
 import { openTpm } from '../attest/open-tpm.ts';
 import { loadConfig } from '../config/load.ts';
 import type { DeviceConfig } from '../config/schema.ts';

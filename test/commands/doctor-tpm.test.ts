@@ -65,7 +65,10 @@ live('a TPM that is well, of a machine that measures nothing', async (t, { chip,
 live('what was measured, and what the log says of it', async (t, { chip, tpm }) => {
   const made = new MadeUpMachine(t).put('/file', 'content');
   const log = path.join(made.root, 'run/surfaced/measure.log');
-  await measure({ names: [path.join(made.root, 'file')], pcr: 14, log, tpm }, new AbortController().signal);
+  await measure(
+    { names: [path.join(made.root, 'file')], pcr: 14, log, saved: null, tpm },
+    new AbortController().signal,
+  );
   const well = await look(made, chip, tpm);
   t.match(checkOf(well, 'measured'), { result: 'ok', found: '1 records, as PCR 14 holds them' });
   t.match(checkOf(well, 'logs'), { result: 'ok', found: /^measured \d+ bytes$/ });

@@ -6,7 +6,7 @@
  * is synced.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, unlink, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import type { LogPosition } from '../logs/log.ts';
@@ -33,7 +33,7 @@ export interface Mark {
 /** The log, locked. */
 export class LogFile {
   readonly path: string;
-  readonly #file: FileHandle;
+  #file: FileHandle;
 
   private constructor(name: string, file: FileHandle) {
     this.path = name;
@@ -48,13 +48,17 @@ export class LogFile {
     let file: FileHandle | null = null;
     try {
       await mkdir(path.dirname(name), { recursive: true, mode: 0o755 });
-      const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants;
-      file = await open(name, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0o644);
-      const status = await file.stat();
-      if (!status.isFile()) throw new Error('not a file');
-      if (status.size === 0) await file.chmod(0o644);
-      await lockFile(file, waitSeconds);
-      return new LogFile(name, file);
+      for (;;) {
+        const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants;
+        file = await open(name, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0o644);
+        const status = await file.stat();
+        if (!status.isFile()) throw new Error('not a file');
+        if (status.size === 0) await file.chmod(0o644);
+        await lockFile(file, waitSeconds);
+        if (await isAt(name, file)) return new LogFile(name, file);
+        // Who had the lock has put another file in its place.
+        await file.close();
+      }
     } catch (cause) {
       await file?.close();
       throw measureError(name, `cannot be used as a log: ${wordsOf(cause)}`, cause);
@@ -82,6 +86,28 @@ export class LogFile {
         await this.#file.truncate(from.bytes);
         throw problem;
       }
+    });
+  }
+
+  /** Puts another log in its place: the old one is there or the new one, whenever this ends. @throws SurfacedError E_MEASURE */
+  async replace(bytes: Uint8Array): Promise<void> {
+    await this.#doing('replaced', async () => {
+      const beside = `${this.path}.new`;
+      const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW, O_TRUNC } = constants;
+      const file = await open(beside, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_TRUNC, 0o644);
+      try {
+        await file.chmod(0o644);
+        await file.appendFile(bytes);
+        // Nobody can have it before it has its name.
+        await lockFile(file, waitSeconds);
+        await rename(beside, this.path);
+      } catch (problem) {
+        await file.close();
+        throw problem;
+      }
+      const before = this.#file;
+      this.#file = file;
+      await before.close();
     });
   }
 
@@ -134,6 +160,16 @@ export class LogFile {
       throw measureError(this.path, `the log cannot be ${done}: ${wordsOf(cause)}`, cause);
     }
   }
+}
+
+/** Whether a name is still that of an open file. */
+async function isAt(name: string, file: FileHandle): Promise<boolean> {
+  const own = await file.stat({ bigint: true });
+  const named = await stat(name, { bigint: true }).catch((problem: NodeJS.ErrnoException) => {
+    if (problem.code === 'ENOENT') return null;
+    throw problem;
+  });
+  return named?.ino === own.ino && named.dev === own.dev;
 }
 
 const wordsOf = (problem: unknown): string =>

@@ -1,35 +1,25 @@
 /**
  * `surfaced measure`: extends a PCR with files and writes the log that explains it. First everything is read, then the log
- * is written, then the PCR is extended; what is interrupted in between is completed by the next call.
+ * is written, then the PCR is extended; what is interrupted in between is completed by the next call. Where the machine was
+ * restarted and its TPM was not, the log goes on from the copy that was saved before.
  */
-import { SurfacedError } from '../../errors.ts';
-import { bankBytes, type Digests, isBank, type LogPosition } from '../logs/log.ts';
-import { fileMeasurement, isMeasurablePcr, measureLogLimits } from '../logs/measure-log.ts';
+import { bankBytes, isBank, type LogPosition } from '../logs/log.ts';
+import {
+  fileMeasurement,
+  isMeasurablePcr,
+  measureLogLimits,
+  restartMeasurement,
+} from '../logs/measure-log.ts';
 import { Replay } from '../logs/replay.ts';
 import { tpmProblem } from '../open-tpm.ts';
-import {
-  algorithm,
-  type Executor,
-  extendPcr,
-  generalCommands,
-  type HashName,
-  hashOf,
-  isHash,
-  type PcrSelection,
-  pcrBanks,
-  readPcrs,
-  type Tpm,
-} from '../tpm2/index.ts';
+import type { Executor, HashName, Tpm } from '../tpm2/index.ts';
+import { lastStart } from './carry.ts';
 import { type Content, contentOf, measureError } from './content.ts';
-import { LogFile, type Mark } from './log-file.ts';
-import {
-  measuredBefore,
-  type ReadLog,
-  type Registers,
-  readLog,
-  type Standing,
-  standingOf,
-} from './standing.ts';
+import { goOn, type Work } from './going-on.ts';
+import { LogFile } from './log-file.ts';
+import { activeBanks, epochOf, extend, registersOf } from './registers.ts';
+import { trySave } from './saved-log.ts';
+import { measuredBefore } from './standing.ts';
 
 /** What was done. */
 export interface Measured {
@@ -39,6 +29,8 @@ export interface Measured {
   })[];
   /** Records of an interrupted call that were extended now. */
   readonly completed: number;
+  /** Records of earlier starts of the machine that its TPM still has. */
+  readonly carried: number;
   /** The PCR now, by bank. */
   readonly values: ReadonlyMap<HashName, Uint8Array>;
 }
@@ -67,7 +59,8 @@ export function predictPcr(contents: readonly Content[], pcr: number): Map<HashN
 /**
  * Measures.
  * @throws SurfacedError E_MEASURE, with the name of what is wrong: nothing was extended then, except what an earlier call
- *   had begun; E_TPM_OPEN, E_TPM, E_TPM_LOCKOUT; the reason of the signal
+ *   had begun, and except that everything was when only the copy cannot be saved; E_TPM_OPEN, E_TPM, E_TPM_LOCKOUT; the
+ *   reason of the signal
  */
 export async function measure(
   options: {
@@ -75,11 +68,13 @@ export async function measure(
     readonly names: readonly string[];
     readonly pcr: number;
     readonly log: string;
+    /** Copy of the log that survives restarts of the machine; null: none is made. */
+    readonly saved: string | null;
     readonly tpm: Tpm;
   },
   signal: AbortSignal,
 ): Promise<Measured> {
-  const { names, pcr, log, tpm } = options;
+  const { names, pcr, log, saved, tpm } = options;
   checkPcr(pcr);
   const contents = await readContents(names, signal);
   try {
@@ -88,7 +83,7 @@ export async function measure(
       const banks = await activeBanks(scope, pcr);
       const file = await LogFile.open(log);
       try {
-        return await extendAll(scope, { file, pcr, contents, banks });
+        return await extendAll(scope, { file, saved, pcr, contents, banks });
       } finally {
         await file.close();
       }
@@ -98,108 +93,40 @@ export async function measure(
   }
 }
 
-/** Banks that have the PCR, and are of hashes that are known here. */
-async function activeBanks(executor: Executor, pcr: number): Promise<HashName[]> {
-  const banks = (await pcrBanks(executor)).flatMap(({ hash, pcrs }) =>
-    isHash(hash) && pcrs.includes(pcr) ? [hashOf(hash).name] : [],
-  );
-  if (banks.length === 0) throw measureError(`PCR ${pcr}`, 'the TPM has no bank with it');
-  return banks;
-}
-
-interface Work {
-  readonly file: LogFile;
-  readonly pcr: number;
+interface Measuring extends Work {
   readonly contents: readonly Content[];
-  readonly banks: readonly HashName[];
 }
 
-async function extendAll(executor: Executor, work: Work): Promise<Measured> {
+async function extendAll(executor: Executor, work: Measuring): Promise<Measured> {
   const { file, pcr, contents, banks } = work;
   const epoch = await epochOf(executor);
-  const { log, completed } = await complete(executor, work, epoch);
-  const isKnown = measuredBefore(log.records, pcr, banks);
+  const { log, bytes, completed, isCarried, isStartUnmarked } = await goOn(executor, work, epoch);
+  // What another start has measured says nothing about this one.
+  const isKnown = measuredBefore(isStartUnmarked ? [] : lastStart(log.records), pcr, banks);
   const records = contents.map((content) => ({ ...content, isNew: !isKnown(content) }));
-  const made = records
-    .filter(({ isNew }) => isNew)
-    .map((content, index) => measurementOf(content, pcr, banks, log.end.records + index));
-  if (made.length > 0) {
-    const bytes = Buffer.concat(made.map((one) => one.bytes));
-    checkRoom(file, log.end, made.length, bytes.length);
-    await file.setMark({ from: log.end, ...epoch });
-    await file.append(bytes, log.end);
-    for (const { digests } of made) await extend(executor, pcr, digests);
-    await file.removeMark();
-  }
+  const first = log.end.records;
+  const made = isStartUnmarked ? [restartMeasurement({ pcr, banks, recnum: first })] : [];
+  for (const content of records)
+    if (content.isNew) made.push(measurementOf(content, pcr, banks, first + made.length));
+  const more = Buffer.concat(made.map((one) => one.bytes));
+  const whole = Buffer.concat([bytes, more]);
+  checkRoom(file, log.end, made.length, more.length);
+  if (made.length > 0) await file.setMark({ from: log.end, ...epoch });
+  if (isCarried) await file.replace(whole);
+  else if (made.length > 0) await file.append(more, log.end);
+  // Before anything is extended: what is in the PCR and not on the disk would be lost with the next restart.
+  const unsaved = await trySave(work.saved, whole);
+  for (const { digests } of made) await extend(executor, pcr, digests);
+  if (made.length > 0) await file.removeMark();
+  if (unsaved !== null) throw unsaved;
   const values = new Map<HashName, Uint8Array>();
   for (const [bank, registers] of await registersOf(executor, [pcr], banks)) {
     const value = registers.get(pcr);
     if (value !== undefined) values.set(bank, value);
   }
-  return { records, completed, values };
-}
-
-/** Reads the log, checks that it is what the PCRs hold, and extends what an interrupted call has left. */
-async function complete(
-  executor: Executor,
-  { file, pcr, banks }: Work,
-  epoch: Epoch,
-): Promise<{ readonly log: ReadLog; readonly completed: number }> {
-  const mark = await file.mark();
-  const isOfNow =
-    mark !== null && mark.resetCount === epoch.resetCount && mark.restartCount === epoch.restartCount;
-  const bytes = await file.read();
-  const log = logIn(file, () => readLog(bytes, isOfNow));
-  const { records } = log;
-  const pcrs = [...new Set([pcr, ...records.flatMap((record) => record.pcr ?? [])])];
-  const registers = await registersOf(executor, pcrs, banks);
-  const marked = isOfNow ? mark.from.records : null;
-  const standing = logIn(file, () => standingOf({ records, registers, pcr, marked }));
-  if (standing.kind !== 'extended') throw measureError(file.path, words(standing));
-  if (log.end.bytes < bytes.length) await file.cut(log.end.bytes);
-  const left = records.slice(standing.extended);
-  for (const record of left) if (record.pcr !== null) await extend(executor, record.pcr, record.digests);
-  await file.removeMark();
-  return { log, completed: left.length };
-}
-
-/** With the name of the file in what is wrong with the log. */
-function logIn<Value>(file: LogFile, work: () => Value): Value {
-  try {
-    return work();
-  } catch (cause) {
-    throw cause instanceof SurfacedError ? measureError(file.path, cause.message, cause) : cause;
-  }
-}
-
-const words = (standing: Exclude<Standing, { readonly kind: 'extended' }>): string =>
-  standing.kind === 'reset'
-    ? 'has records and the TPM has none of them: it was reset while the machine went on. Restart the machine'
-    : `is not what PCR ${standing.pcr} holds: another program has extended it, or the log was removed or changed. Restart the machine; if it stays so, measure into another PCR`;
-
-/** Starts of the TPM, as far as they count. */
-type Epoch = Pick<Mark, 'resetCount' | 'restartCount'>;
-
-async function epochOf(executor: Executor): Promise<Epoch> {
-  const { currentTime } = await executor.execute(generalCommands.readClock, { handles: {}, parameters: {} });
-  const { resetCount, restartCount } = currentTime.clockInfo;
-  return { resetCount, restartCount };
-}
-
-/** Values of these PCRs in every bank. */
-export async function registersOf(
-  executor: Executor,
-  pcrs: readonly number[],
-  banks: readonly HashName[],
-): Promise<Registers> {
-  const selections = banks.map((bank): PcrSelection => ({ hash: algorithm[bank], pcrs: [...pcrs] }));
-  const read = await readPcrs(executor, selections);
-  return new Map(read.map(({ hash, values }) => [hashOf(hash).name, values]));
-}
-
-async function extend(executor: Executor, pcr: number, digests: Digests): Promise<void> {
-  const values = [...digests].map(([bank, digest]) => ({ hash: algorithm[bank], digest }));
-  await extendPcr(executor, pcr, values);
+  const ofThisStart = lastStart(log.records).length;
+  const carried = isStartUnmarked ? first : first - ofThisStart;
+  return { records, completed, carried, values };
 }
 
 function measurementOf(content: Content, pcr: number, banks: readonly HashName[], recnum: number) {

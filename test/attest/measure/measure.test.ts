@@ -52,7 +52,7 @@ function live(name: string, work: (t: Test, bench: Bench) => Promise<void>): voi
 
 const files = ({ folder }: Bench, ...names: string[]) => names.map((name) => path.join(folder, name));
 const run = (bench: Bench, ...names: string[]) =>
-  measure({ names: files(bench, ...names), pcr: 14, log: bench.log, tpm: bench.tpm }, never);
+  measure({ names: files(bench, ...names), pcr: 14, log: bench.log, saved: null, tpm: bench.tpm }, never);
 const recordsIn = ({ log }: Bench) => [...measureRecords(readFileSync(log), logStart)];
 const registerOf = async ({ tpm }: Bench, pcr = 14): Promise<Uint8Array> =>
   (await readPcrs(tpm, [{ hash: algorithm.sha256, pcrs: [pcr] }]))[0]!.values.get(pcr)!;
@@ -105,7 +105,7 @@ class Dying implements Transport {
 async function interrupted(t: Test, bench: Bench, extended: number, ...names: string[]): Promise<void> {
   await bench.tpm.close(); // A software TPM has one client at a time.
   const tpm = new Tpm({ transport: new Dying(swtpm(bench.chip.address), extended) });
-  const dying = measure({ names: files(bench, ...names), pcr: 14, log: bench.log, tpm }, never);
+  const dying = measure({ names: files(bench, ...names), pcr: 14, log: bench.log, saved: null, tpm }, never);
   if (extended < names.length) await t.rejects(dying, { code: 'E_TPM_OPEN' });
   else await dying;
   await tpm.close();
@@ -142,7 +142,7 @@ live('files and folders, and the log that explains the PCR', async (t, bench) =>
   writeFileSync(path.join(bench.folder, 'folder/b'), 'changed');
   t.ok((await run(bench, 'folder')).records[0]?.isNew, 'another content is');
   await agrees(t, bench, ['two', 'one', 'folder/', 'three', 'folder/']);
-  const other = { names: files(bench, 'one'), pcr: 15, log: bench.log, tpm: bench.tpm };
+  const other = { names: files(bench, 'one'), pcr: 15, log: bench.log, saved: null, tpm: bench.tpm };
   t.ok((await measure(other, never)).records[0]?.isNew, 'and another PCR');
   t.notSame(await registerOf(bench, 15), Buffer.alloc(32));
   t.equal((await run(bench, 'one')).records[0]?.isNew, false);
@@ -156,13 +156,13 @@ live('nothing is extended when anything is wrong', async (t, bench) => {
   };
   await fails(run(bench, 'one', 'absent', 'two'), 'E_MEASURE', /absent: cannot be read \(ENOENT\)/);
   const into = (pcr: number) =>
-    measure({ names: files(bench, 'one'), pcr, log: bench.log, tpm: bench.tpm }, never);
+    measure({ names: files(bench, 'one'), pcr, log: bench.log, saved: null, tpm: bench.tpm }, never);
   for (const pcr of [0, 10, 16, 23, 24]) await fails(into(pcr), 'E_MEASURE', /^PCR \d+: is not for files/);
 });
 
 live('without a TPM there is no log', async (t, bench) => {
   const tpm = openTpm({ swtpm: path.join(bench.folder, 'no-such-socket') });
-  await t.rejects(measure({ names: files(bench, 'one'), pcr: 14, log: bench.log, tpm }, never), {
+  await t.rejects(measure({ names: files(bench, 'one'), pcr: 14, log: bench.log, saved: null, tpm }, never), {
     code: 'E_TPM_OPEN',
     message: /^measuring into PCR 14: /,
   });
@@ -171,7 +171,8 @@ live('without a TPM there is no log', async (t, bench) => {
 });
 
 live('a log that cannot be written', async (t, bench) => {
-  const into = (log: string) => measure({ names: files(bench, 'one'), pcr: 14, log, tpm: bench.tpm }, never);
+  const into = (log: string) =>
+    measure({ names: files(bench, 'one'), pcr: 14, log, saved: null, tpm: bench.tpm }, never);
   await t.rejects(into(bench.folder), { code: 'E_MEASURE', message: /cannot be used as a log: EISDIR/ });
   await t.rejects(into(path.join(bench.folder, 'one/log')), { code: 'E_MEASURE', message: /EEXIST/ });
   await t.rejects(into('/dev/full'), { code: 'E_MEASURE', message: /not a file/ });
@@ -187,7 +188,7 @@ live('interrupted after any number of extensions, the next call completes it', a
     t.equal(existsSync(`${bench.log}.incomplete`), extended < 2);
     // Another PCR in between does not matter.
     const { completed } = await measure(
-      { names: files(bench, 'one'), pcr: 15, log: `${bench.log}.other`, tpm: bench.tpm },
+      { names: files(bench, 'one'), pcr: 15, log: `${bench.log}.other`, saved: null, tpm: bench.tpm },
       never,
     );
     t.equal(completed, 0);
@@ -257,7 +258,7 @@ live('others who extend the PCR, or take the log away, are noticed', async (t, b
   await run(bench, 'one');
   const log = readFileSync(bench.log);
   writeFileSync(bench.log, '');
-  const wrong = { code: 'E_MEASURE', message: /measure\.log: is not what PCR 14 holds: .* Restart/ };
+  const wrong = { code: 'E_MEASURE', message: /measure\.log: is not what PCR 14 holds: .* Cut the power/ };
   await t.rejects(run(bench, 'two'), wrong, 'the log is empty');
   writeFileSync(bench.log, log);
   t.equal((await run(bench, 'one')).records[0]?.isNew, false, 'put back, all is well');

@@ -111,13 +111,15 @@ bind() {
 }
 
 bind_data() {
-  mkdir -p -m 0755 "$data/slot-$slot" "$data/shared/timesync"
+  mkdir -p -m 0755 "$data/slot-$slot" "$data/shared/timesync" "$data/shared/measure"
   make_machine_id "$data/shared/machine-id"
   bind "$data/shared/machine-id" /root/etc/machine-id
   mount -t tmpfs -o nosuid,nodev,mode=0755,size=64m var /root/var || stop '/var cannot be mounted'
-  mkdir -p -m 0755 /root/var/lib/systemd/timesync /root/var/lib/surfaced
+  mkdir -p -m 0755 /root/var/lib/systemd/timesync /root/var/lib/surfaced /root/var/lib/surfaced-measure
   bind "$data/shared/timesync" /root/var/lib/systemd/timesync
   bind "$data/slot-$slot" /root/var/lib/surfaced
+  # What was measured since the TPM was reset, by whichever slot.
+  bind "$data/shared/measure" /root/var/lib/surfaced-measure
   # What was counted and made above counts even if the kernel stops at the next block.
   sync
 }

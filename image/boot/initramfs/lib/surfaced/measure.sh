@@ -1,6 +1,10 @@
 # What is started, written down and extended into PCR 14, with records as daemon/attest/logs/measure-log.ts has them:
 # `surfaced measure` goes on with the log. TPM 2.0 Library, Part 3, TPM2_PCR_Event: the TPM itself makes the digest for each
 # of its banks, and names them.
+#
+# A TPM whose reset line is not wired keeps its PCRs when the machine is restarted by software. Then the restart is extended
+# first, so that what follows is not taken for what an earlier start has measured; `surfaced measure` has saved the log of
+# that, and puts this one behind it.
 
 boot_folder=${boot_folder:-/run/surfaced/boot}
 measure_log=${measure_log:-/run/surfaced/measure.log}
@@ -69,17 +73,55 @@ event() {
   printf %s "$digests"
 }
 
-# measure NUMBER FILE: the record with this number.
+# record NUMBER DIGESTS TYPE CONTENT
+record() {
+  printf '\036{"recnum":%d,"pcr":14,"digests":[%s],"content_type":"%s","content":{%s}}\n' "$@" >>"$measure_log"
+}
+
+# Sets held to the hex digits of PCR 14 in all banks; false when the TPM does not tell. TPM2_PCR_Read for one bank after the
+# other, as a hash that a TPM does not know is an error of the whole command: one in its first parameter (Part 2, 6.6.3).
+read_pcr() {
+  held=
+  for bank in 0004 000b 000c 000d 0012 0027 0028 0029; do
+    answer=$(tpm "$(printf '8001%08x%08x%08x%s03004000' 20 $((0x17e)) 1 $bank)")
+    # Tag, size, code 0, update counter; what of the selection there is; the number of digests, its size and the digest.
+    case $answer in
+      8001${any8}00000000${any8}00000001${bank}0300400000000001????*)
+        held=$held${answer#????$any8$any8$any8$any8????$any8$any8????}
+        ;;
+      8001${any8}00000000${any8}00000001${bank}0300000000000000) ;;
+      8001${any8}000001[cdef]?) ;;
+      *) return 1 ;;
+    esac
+  done
+  [ -n "$held" ]
+}
+
+# restart NUMBER
+restart() {
+  digests=$(event surfaced:restart) || return 1
+  record "$1" "$digests" surfaced-restart ''
+}
+
+# measure NUMBER FILE
 measure() {
   sum=$(sha256sum "$2")
   sum=${sum%% *}
   digests=$(event "file:sha256:$sum:$2") || return 1
-  printf '\036{"recnum":%d,"pcr":14,"digests":[%s],"content_type":"surfaced","content":{"path":"%s","sha256":"%s"}}\n' \
-    "$1" "$digests" "$2" "$sum" >>"$measure_log"
+  record "$1" "$digests" surfaced '"path":"'$2'","sha256":"'$sum'"'
 }
 
 measure_all() {
-  measure 0 "$boot_folder/root-hash" && measure 1 "$boot_folder/cmdline"
+  read_pcr || return 1
+  next=0
+  case $held in
+    *[!0]*)
+      say 'the TPM was not reset with the machine: the log of what it has measured goes on'
+      restart 0 || return 1
+      next=1
+      ;;
+  esac
+  measure "$next" "$boot_folder/root-hash" && measure $((next + 1)) "$boot_folder/cmdline"
 }
 
 # A board without a TPM starts as well; one whose TPM fails starts too, and cannot prove itself.
