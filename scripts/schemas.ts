@@ -1,6 +1,7 @@
 /**
- * Writes what follows from the schemas and the error table: schemas/*.schema.json, docs/config.md, docs/errors.md and the
- * CustomResourceDefinitions in deploy/crd. Run with `npm run schemas`; a test fails when they are out of date.
+ * Writes what follows from schemas and tables: schemas/*.schema.json, docs/config.md, docs/errors.md, docs/metrics.md,
+ * the Grafana dashboard and the CustomResourceDefinitions in deploy/crd. Run with `npm run schemas`; a test fails when they
+ * are out of date.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,6 +13,8 @@ import { errorTable } from '../daemon/errors.ts';
 import { partDrivers } from '../daemon/hw/chips/table.ts';
 import { configReference, fieldRows, type SchemaNode } from './config-reference.ts';
 import { definitionFiles } from './crd/definitions.ts';
+import { dashboard } from './dashboard.ts';
+import { metricsReference } from './metrics-reference.ts';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
@@ -135,6 +138,8 @@ export function generate(): Map<string, string> {
   generated.set('docs/config.md', configReference(schemas));
   generated.set('docs/parts.md', partReference());
   generated.set('docs/errors.md', errorReference());
+  generated.set('docs/metrics.md', metricsReference());
+  generated.set('deploy/monitoring/dashboard.json', dashboard());
   for (const [name, content] of definitionFiles()) generated.set(name, content);
   return generated;
 }
