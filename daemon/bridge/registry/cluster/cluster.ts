@@ -75,15 +75,18 @@ export async function openClusterRegistry(options: {
     pauseMs: timing.snapshotMs,
     log,
   });
-  const lookAtDefinitions = async (): Promise<void> => {
-    try {
-      const found = await checkDefinitions(access, closing.signal);
-      report(definitions, found);
-      definitions = found;
-    } catch (error) {
+  let looking: Promise<void> | null = null;
+  const lookAtDefinitions = (): void => {
+    looking ??= checkDefinitions(access, closing.signal)
+      .then((found) => {
+        report(definitions, found);
+        definitions = found;
+      })
       // That it does not answer is told by the list already.
-      log.debug({ err: error }, 'definitions not looked at');
-    }
+      .catch((error: unknown) => log.debug({ err: error }, 'definitions not looked at'))
+      .finally(() => {
+        looking = null;
+      });
   };
   /** Logs what is new, not what is known. */
   const report = (before: readonly DefinitionProblem[], after: readonly DefinitionProblem[]): void => {
@@ -98,7 +101,7 @@ export async function openClusterRegistry(options: {
     else if (hasFailed && reflector.isSynced) {
       hasFailed = false;
       // Whatever it was: the definitions may be others now.
-      void lookAtDefinitions();
+      lookAtDefinitions();
     }
     if (reflector.isSynced) take([...reflector.items.values()]);
     if (reflector.isSynced || reflector.failure !== null) onFirst();
@@ -131,7 +134,7 @@ export async function openClusterRegistry(options: {
     { path: pathOf('controlsurfaces', namespace), selector: {}, isOptional: false, parse: recordOf },
     look,
   );
-  const timer = setInterval(() => void lookAtDefinitions(), timing.definitionsMs);
+  const timer = setInterval(lookAtDefinitions, timing.definitionsMs);
   timer.unref();
   const close = async (): Promise<void> => {
     closing.abort();
@@ -157,7 +160,7 @@ export async function openClusterRegistry(options: {
     if (!lease.reflector.isSynced)
       surfaces = new Map(kept.map((surface) => [surface.metadata.name, surface]));
   }
-  void lookAtDefinitions();
+  lookAtDefinitions();
 
   /** Waits for the first list, for a refusal that only people can end, or until it has taken too long. */
   async function firstList(): Promise<void> {

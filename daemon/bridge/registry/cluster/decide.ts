@@ -29,14 +29,12 @@ export function stepOf(waiting: Quarantined, record: RequestRecord): Step {
   if (spec === null)
     return { kind: 'refuse', reason: 'Invalid', message: problem ?? 'the request cannot be read' };
   if (spec.decision === undefined) return { kind: 'wait' };
-  const isForged =
-    (facts.ekSha256 !== '' && facts.ekSha256 !== truth.ekSha256) ||
-    (facts.pairingCode !== '' && facts.pairingCode !== truth.pairingCode);
-  if (isForged)
+  // Nobody can have compared what was not there yet, either.
+  if (facts.ekSha256 !== truth.ekSha256 || facts.pairingCode !== truth.pairingCode)
     return {
       kind: 'forged',
       message:
-        'somebody had written another key or pairing code into the status; compare again and decide again',
+        'when it was decided, key and pairing code in the status were not those that the gateway knows; compare again, and decide again',
     };
   if (spec.decision === 'Deny') return { kind: 'deny' };
   if (spec.surface === undefined)

@@ -182,8 +182,10 @@ export function startStatusWriter(options: {
     if (!(error instanceof KubeError)) throw error;
     const now = clock.monotonic();
     marked.add(name);
-    pace.answer = null;
-    if (error.status === 409) pace.notBefore = now + conflictMs;
+    if (error.status === 409) {
+      pace.answer = null;
+      pace.notBefore = now + conflictMs;
+    }
     // Gone; if the object is still there then its definition has no status, which is told as its age.
     else if (error.status === 404) pace.notBefore = now + refusedMs;
     else if (error.status === 400 || error.status === 422) {
