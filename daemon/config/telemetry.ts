@@ -29,4 +29,4 @@ export const tracingSchema = z
 export const deviceMetricsSchema = z
   .strictObject({})
   .optional()
-  .describe('`metrics: {}` adds /metrics for Prometheus to the health endpoint; costs about 12 MB.');
+  .describe('`metrics: {}` adds /metrics for Prometheus to the health endpoint; costs a few megabytes.');
