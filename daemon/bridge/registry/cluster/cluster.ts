@@ -75,18 +75,19 @@ export async function openClusterRegistry(options: {
     pauseMs: timing.snapshotMs,
     log,
   });
-  let looking: Promise<void> | null = null;
-  const lookAtDefinitions = (): void => {
-    looking ??= checkDefinitions(access, closing.signal)
-      .then((found) => {
-        report(definitions, found);
-        definitions = found;
-      })
+  let isLooking = false;
+  const lookAtDefinitions = async (): Promise<void> => {
+    if (isLooking) return;
+    isLooking = true;
+    try {
+      const found = await checkDefinitions(access, closing.signal);
+      report(definitions, found);
+      definitions = found;
+    } catch (error) {
       // That it does not answer is told by the list already.
-      .catch((error: unknown) => log.debug({ err: error }, 'definitions not looked at'))
-      .finally(() => {
-        looking = null;
-      });
+      log.debug({ err: error }, 'definitions not looked at');
+    }
+    isLooking = false;
   };
   /** Logs what is new, not what is known. */
   const report = (before: readonly DefinitionProblem[], after: readonly DefinitionProblem[]): void => {
@@ -101,7 +102,7 @@ export async function openClusterRegistry(options: {
     else if (hasFailed && reflector.isSynced) {
       hasFailed = false;
       // Whatever it was: the definitions may be others now.
-      lookAtDefinitions();
+      void lookAtDefinitions();
     }
     if (reflector.isSynced) take([...reflector.items.values()]);
     if (reflector.isSynced || reflector.failure !== null) onFirst();
@@ -134,7 +135,7 @@ export async function openClusterRegistry(options: {
     { path: pathOf('controlsurfaces', namespace), selector: {}, isOptional: false, parse: recordOf },
     look,
   );
-  const timer = setInterval(lookAtDefinitions, timing.definitionsMs);
+  const timer = setInterval(() => void lookAtDefinitions(), timing.definitionsMs);
   timer.unref();
   const close = async (): Promise<void> => {
     closing.abort();
@@ -160,7 +161,7 @@ export async function openClusterRegistry(options: {
     if (!lease.reflector.isSynced)
       surfaces = new Map(kept.map((surface) => [surface.metadata.name, surface]));
   }
-  lookAtDefinitions();
+  void lookAtDefinitions();
 
   /** Waits for the first list, for a refusal that only people can end, or until it has taken too long. */
   async function firstList(): Promise<void> {

@@ -97,7 +97,7 @@ function resolved({ targets }: Facts): Said {
   if (unknown > 0)
     return say('Resolved', 'Unknown', 'NotLooked', `${unknown} of ${targets.length} not seen yet`);
   if (targets.length === 0) return say('Resolved', 'True', 'NoBindings', 'nothing is bound');
-  return say('Resolved', 'True', 'AllFound', `all ${targets.length} targets are found`);
+  return say('Resolved', 'True', 'AllFound', `all targets are found: ${targets.length}`);
 }
 
 /** What the status is to be, from what it is. @param now Unix milliseconds */
