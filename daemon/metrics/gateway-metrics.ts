@@ -1,5 +1,5 @@
 /** The gateway's metrics, wired: what is counted as it happens, and what is looked up when it is asked for. */
-import type { Audit, AuditEvent } from '../attest/audit/types.ts';
+import type { AuditEvent } from '../attest/audit/types.ts';
 import type { Tokens } from '../attest/enrol/tokens.ts';
 import type { PolicyStore } from '../attest/policy/types.ts';
 import type { Attesting } from '../attest/trust/types.ts';
@@ -47,8 +47,6 @@ export interface GatewayMeter {
   readonly contentType: string;
   text(): Promise<string>;
 }
-
-export type { Audit };
 
 const phases = ['waiting', 'asked', 'installing', 'restarting', 'done', 'failed', 'skipped'] as const;
 const states = ['pending', 'trusted', 'stale', 'failed', 'revoked'] as const;
