@@ -49,7 +49,7 @@ t.test('a power cut in mid-update, and a USB stick', async (t) => {
   await own.powerOn(stick);
   await desk.machine.waitForLine(/slot [ab], version 0\.1\.2, goes on with systemd/, {
     from: 0,
-    timeoutMs: 900_000,
+    timeoutMs: 1_800_000,
   });
   await desk.untilLive(2);
   await updating.isLevel1();
