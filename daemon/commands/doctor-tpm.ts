@@ -227,7 +227,7 @@ async function lookAtMeasured(executor: Executor, bytes: Buffer | undefined): Pr
         ? 'the TPM was reset while the machine went on: it has none of the measurements'
         : `the log is not what PCR ${standing.pcr} holds`;
     const remedy =
-      'Run `surfaced measure` again, which completes what was interrupted; else restart the machine.';
+      'Run `surfaced measure` again, which completes what was interrupted; else cut the power for a moment.';
     return [fault('measured', found, remedy)];
   } catch (error) {
     if (!(error instanceof SurfacedError)) throw error;

@@ -64,6 +64,11 @@ export class Machine {
     return path.join(this.folder, 'measure.log');
   }
 
+  /** The copy of that log that is kept. */
+  get savedLog(): string {
+    return path.join(this.folder, 'saved/measure.log');
+  }
+
   /** The running device. */
   get device(): Surfaced {
     if (this.#device === null) throw new Error('the machine is off');
@@ -82,7 +87,7 @@ export class Machine {
 
   /** `surfaced measure` of the Device file and these files, as a unit does it before the device starts. */
   async measure(...files: readonly string[]): Promise<void> {
-    await surfaced('measure', '--config', this.deviceFile, ...files);
+    await surfaced('measure', '--config', this.deviceFile, '--saved', this.savedLog, ...files);
   }
 
   startDevice(): Surfaced {
@@ -95,6 +100,13 @@ export class Machine {
   /** Everything stops where it is; what is in memory is gone. */
   async cutPower(): Promise<void> {
     await Promise.all([this.#chip.cutPower(), this.#device?.end('SIGKILL')]);
+    this.#device = null;
+    await rm(this.measuredLog, { force: true });
+  }
+
+  /** The machine is started anew by software, and its TPM is not reset: on a Pi's header it has no line for that. */
+  async restart(): Promise<void> {
+    await this.#device?.end('SIGKILL');
     this.#device = null;
     await rm(this.measuredLog, { force: true });
   }
