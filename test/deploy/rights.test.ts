@@ -3,15 +3,20 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import t from 'tap';
+import type { Attesting, Quarantined } from '../../daemon/attest/trust/types.ts';
 import { connectCluster } from '../../daemon/bridge/kube/cluster.ts';
 import type { Actor } from '../../daemon/bridge/kube/types.ts';
 import { systemClock } from '../../daemon/clock.ts';
 import { parseAccount, rbacManifest } from '../../daemon/commands/rbac.ts';
+import { parseConfig } from '../../daemon/config/load.ts';
+import { openRegistry, serveRegistry } from '../../daemon/gateway-registry.ts';
 import { silentLog } from '../../daemon/log.ts';
 import { type SimWorkload, startSimCluster } from '../../hil/sim/cluster/cluster.ts';
 import { loadRecording } from '../../hil/sim/replay/recording.ts';
 import { Bench, fastTime, surfaceOf } from '../bridge/gateway/bed.ts';
 import { quick } from '../bridge/kube/start.ts';
+import { definition, definitions, requests, surface, surfaces } from '../bridge/registry/rig.ts';
+import { Client } from '../hil/cluster/support.ts';
 import { objectsIn, objectsOf } from './manifests.ts';
 
 const names = { userPrefix: 'surfaced:surface:', group: 'surfaced:surfaces' };
@@ -41,6 +46,9 @@ const sim = await startSimCluster({ port: 0, dir, log: silentLog, workloads, tim
 const { exchanges } = await loadRecording(recording);
 for (const index of [0, 2])
   sim.control.create(exchanges[index]?.request.body as { apiVersion: string; kind: string });
+for (const plural of ['controlsurfaces', 'surfacerequests'])
+  sim.control.create(definition(plural) as unknown as { apiVersion: string; kind: string });
+sim.control.create(objectsOf('base/namespace.yaml')[0] as { apiVersion: string; kind: string });
 for (const object of objectsOf('base/rights.yaml')) sim.control.create(object);
 for (const object of objectsIn(rbacManifest(desk, names, parseAccount('surfaced/surfaced-gateway'))))
   sim.control.create(object);
@@ -118,6 +126,67 @@ t.test('all of its work is allowed: not one request is refused', async (t) => {
     t.ok(done.has(needed), `${needed} was asked for`);
 });
 
+t.test('the registry in the cluster, too: status, requests, approvals and Events', async (t) => {
+  const admin = new Client(sim);
+  t.teardown(() => admin.close());
+  await admin.post(surfaces, surface('desk', { bindings: desk.spec.bindings }));
+  const waiting: Quarantined[] = [];
+  const listeners = new Set<() => void>();
+  const nothing = { of: () => null, list: () => [], onChange: () => {} };
+  const attesting = {
+    ...nothing,
+    quarantine: () => waiting,
+    onQuarantine: (listener: () => void) => listeners.add(listener),
+  } as unknown as Attesting;
+  const knock = (...now: Quarantined[]): void => {
+    waiting.splice(0, waiting.length, ...now);
+    for (const listener of listeners) listener();
+  };
+  const config = parseConfig(
+    'Gateway',
+    JSON.stringify({
+      apiVersion: 'surfaced.dev/v1alpha1',
+      kind: 'Gateway',
+      stateDir: path.join(dir, 'state'),
+      registry: { cluster: { namespace: 'surfaced' } },
+    }),
+    'test',
+  );
+  const parts = { config, cluster, clock: systemClock, log: silentLog };
+  const { objects } = await openRegistry(parts);
+  if (!objects) throw new Error('The registry is not in the cluster.');
+  const served = serveRegistry({ ...parts, objects, attesting });
+  t.teardown(async () => {
+    await served.close();
+    await objects.close();
+  });
+  await admin.until(`${surfaces}/desk`, ({ status }) => Array.isArray(status?.conditions));
+  const ekSha256 = 'ab'.repeat(32);
+  const tpm: Quarantined = {
+    ...{ ekSha256, pairingCode: '1234-5678', firstSeenAt: Date.now(), lastSeenAt: Date.now() },
+    ...{ address: '192.0.2.7', firmware: '0.1.0', hasTrustedCertificate: false, certificate: 'none' },
+  };
+  knock(tpm);
+  const request = `${requests}/tpm-${ekSha256.slice(0, 16)}`;
+  await admin.until(request, ({ status }) => status?.pairingCode === '1234-5678');
+  await admin.merge(request, { spec: { decision: 'Approve', surface: 'rack' } });
+  await admin.until(`${surfaces}/rack`, ({ spec }) => spec?.tpm !== undefined);
+  // One that nobody decides on, and that goes away.
+  const other = 'cd'.repeat(32);
+  knock({ ...tpm, ekSha256: other });
+  await admin.until(`${requests}/tpm-${other.slice(0, 16)}`, ({ status }) => status?.ekSha256 === other);
+  const gone = await admin.watch(`${requests}?watch=1`);
+  knock();
+  await gone.until((events) => events.some(({ type }) => type === 'DELETED'));
+  gone.close();
+  const lookups = sim.control.requestLog.entries.filter(({ resource }) => /definitions/.test(resource));
+  t.ok(
+    lookups.some(({ status }) => status === 200),
+    'it has looked at the definitions',
+  );
+  t.same(refused(), [], 'requests that were refused');
+});
+
 t.test('nothing beyond it is', async (t) => {
   const admin: Record<string, string> = { authorization: 'Bearer token' };
   const { Agent, request } = await import('undici');
@@ -158,6 +227,9 @@ t.test('nothing beyond it is', async (t) => {
     [403, 'a scale by its own rights', ask('PUT', `${apps}/deployments/cart/scale`)],
     [403, 'the object itself', ask('PUT', `${apps}/deployments/cart`)],
     [403, 'a Pod', ask('DELETE', '/api/v1/namespaces/shop/pods/any')],
+    [403, 'another definition', ask('GET', `${definitions}/brokers.fleet.example.com`)],
+    [403, 'all definitions', ask('GET', definitions)],
+    [403, 'a surface away', ask('DELETE', `${surfaces}/desk`)],
     [403, 'a role', ask('POST', '/apis/rbac.authorization.k8s.io/v1/namespaces/surfaced/roles')],
     [200, 'as the surface', ask('GET', `${apps}/deployments/cart/scale`, surface('desk', names.group))],
     [403, 'as it, another object', ask('GET', `${apps}/deployments/foreign/scale`, surface('desk'))],
