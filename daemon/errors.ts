@@ -338,6 +338,29 @@ export const errorTable = {
     remedy:
       'Check that the surface is in the registry and not revoked, and that `caPin` is that of the gateway.',
   },
+  E_BROKER_CONNECT: {
+    class: 'retry',
+    title: 'The gateway cannot reach the external broker, or has lost it',
+    remedy: 'Check `broker.urls`, the network and that the broker runs; it is tried again by itself.',
+  },
+  E_BROKER_REFUSED: {
+    class: 'refused',
+    title: 'The external broker and the gateway do not accept each other',
+    remedy:
+      'Compare `broker.ca`, `broker.certificate` and the user that the broker takes from it with what `surfaced broker acl` prints.',
+  },
+  E_BROKER_ACL: {
+    class: 'refused',
+    title: 'The external broker lets a surface do what only others may',
+    remedy:
+      'Give the broker the rules that `surfaced broker acl` prints; until then the gateway takes nothing from it.',
+  },
+  E_BROKER_IDENTITY: {
+    class: 'usage',
+    title: 'The external broker cannot tell the gateway from a surface',
+    remedy:
+      'Give the gateway a certificate whose CN is no name of a surface, such as `_gw-1`; see docs/brokers.md.',
+  },
   // bridge: kube, gateway
   E_KUBE_CONFIG: {
     class: 'usage',

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import type { DemoOptions } from '../hil/demo.ts';
 import { addAdmissionCommands } from './commands/admission.ts';
 import { addAuditCommands } from './commands/audit.ts';
+import { addBrokerCommands } from './commands/broker.ts';
 import {
   type CommandLine,
   collect,
@@ -191,6 +192,7 @@ program
 
 addAdmissionCommands(program, commandLine);
 addAuditCommands(program, commandLine);
+addBrokerCommands(program, commandLine);
 addEnrollCommands(program, commandLine);
 addFactoryResetCommand(program, commandLine);
 addFirstBootCommands(program, commandLine);
