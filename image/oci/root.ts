@@ -1,5 +1,5 @@
 /** The two layers of the container image: Debian's libraries, and the program with its Node. */
-import { chmod, chown, cp, lstat, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, cp, lstat, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { DebianPackage } from '../root/debian-packages.ts';
 import type { Toolbox } from '../toolbox/toolbox.ts';
@@ -60,6 +60,8 @@ export async function layBase(options: {
   await mkdir(path.join(folder, 'tmp'));
   await mkdir(path.join(folder, 'run'));
   for (const name of ['dev', 'proc', 'sys', 'etc/surfaced']) await mkdir(path.join(folder, name));
+  // Kubernetes puts the token of the account below it.
+  await symlink('/run', path.join(folder, 'var/run'));
   await settle(folder);
   await chmod(path.join(folder, 'tmp'), 0o1777);
 }
