@@ -1,12 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Identity } from '../../../daemon/attest/types.ts';
-import {
-  connectExternalBroker,
-  type ExternalBrokerOptions,
-  type ExternalBus,
-} from '../../../daemon/bridge/external/bus.ts';
+import { connectExternalBroker } from '../../../daemon/bridge/external/bus.ts';
 import type { BrokerTls } from '../../../daemon/bridge/external/connect.ts';
+import type { ExternalBrokerOptions, ExternalBus } from '../../../daemon/bridge/external/options.ts';
 import type { BusMessage } from '../../../daemon/bridge/wire/bus.ts';
 import { encode } from '../../../daemon/bridge/wire/messages.ts';
 import { systemClock } from '../../../daemon/clock.ts';

@@ -124,6 +124,63 @@ t.test('gateways that divide surfaces differently never act side by side', async
   t.equal(machines[1]?.shards.status().held.length, 32);
 });
 
+t.test('a renewal whose answer comes late counts from when it was sent', async () => {
+  const world = new World(6);
+  const surfaces = surfacesOf([4]);
+  const machines = [new Machine(world, 'a', 4)];
+  const look = (): void => void holders(machines, surfaces);
+  await world.run(3 * durationMs, look);
+  const [slow] = machines;
+  if (slow) slow.answerMs = 9000;
+  machines.push(new Machine(world, 'b', 4));
+  for (let index = 0; index < 400; index++) {
+    // Cut while an answer is on its way: nothing is renewed after it.
+    if (index === 120 && slow) world.after(0, () => (slow.isCut = true));
+    await world.run(500, look);
+  }
+});
+
+t.test('a Lease that was deleted under a live gateway is nobody else\u2019s before its time', async (t) => {
+  const world = new World(7);
+  const surfaces = surfacesOf([4]);
+  const machines = [new Machine(world, 'a', 4)];
+  const look = (): void => void holders(machines, surfaces);
+  await world.run(3 * durationMs, look);
+  t.ok(isServed(holders(machines, surfaces)));
+  const [cut] = machines;
+  if (cut) cut.isCut = true;
+  for (const name of [...world.leases.keys()]) world.leases.delete(name);
+  machines.push(new Machine(world, 'b', 4));
+  await world.run(3 * durationMs, look);
+  t.equal(machines[1]?.shards.status().held.length, 4);
+});
+
+t.test(
+  'while a shard is given back nothing is begun for it, and what is under way is waited for',
+  async (t) => {
+    const world = new World(8);
+    const surfaces = surfacesOf([4]);
+    const machines = [new Machine(world, 'a', 4), new Machine(world, 'b', 4)];
+    const look = (): void => void holders(machines, surfaces);
+    await world.run(3 * durationMs, look);
+    const leaver = machines[0]?.shards;
+    let whileLeaving: boolean[] = [];
+    let stillHeld = 0;
+    leaver?.onChange(async () => {
+      whileLeaving = surfaces.map((surface) => leaver.isMine(surface));
+      await new Promise<void>((resolve) => void world.after(3000, resolve));
+      stillHeld = [...world.leases.values()].filter(
+        ({ holder, name }) => holder === 'a' && /shard/.test(name),
+      ).length;
+    });
+    void leaver?.close();
+    await world.run(10_000, look);
+    t.same(whileLeaving, [false, false, false, false]);
+    t.equal(stillHeld, 2, 'the Leases are given back only after it');
+    t.equal(machines[1]?.shards.status().held.length, 4);
+  },
+);
+
 const step = fc.record({
   what: fc.constantFrom(
     ...([
@@ -188,6 +245,6 @@ t.test('whatever happens: never two, and one soon after it is over', async () =>
       await world.run(5 * durationMs, look);
       if (!isServed(holders(machines, surfacesOf([16])))) throw new Error('a surface is served by nobody');
     }),
-    { numRuns: 20 },
+    { numRuns: 40 },
   );
 });

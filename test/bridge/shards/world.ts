@@ -98,6 +98,10 @@ export class Machine {
   readonly count: number;
   readonly shards: Shards;
   isKilled = false;
+  /** Its network is cut: requests and answers are lost. */
+  isCut = false;
+  /** Answers to it take longer by this, milliseconds. */
+  answerMs = 0;
   /** Milliseconds that somebody has set the wall clock by. */
   setMs = 0;
   readonly #world: World;
@@ -153,10 +157,11 @@ export class Machine {
     return new Promise((resolve, reject) => {
       const way = (): number => world.random() ** 4 * world.delayMs;
       const answer = (tell: () => void): void => {
-        if (world.random() < world.lossRate) world.after(10_000, () => this.#here(() => reject(lost())));
-        else world.after(way(), () => this.#here(tell));
+        if (this.isCut || world.random() < world.lossRate)
+          world.after(10_000, () => this.#here(() => reject(lost())));
+        else world.after(way() + this.answerMs, () => this.#here(tell));
       };
-      if (world.isApiAway || world.random() < world.lossRate) {
+      if (this.isCut || world.isApiAway || world.random() < world.lossRate) {
         world.after(10_000, () => this.#here(() => reject(lost())));
         return;
       }
