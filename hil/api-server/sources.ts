@@ -40,7 +40,14 @@ export async function openSources(folder: string): Promise<Sources> {
         'APT::Architecture "amd64"',
         'APT::Architectures {"amd64";}',
       ],
-      ...['APT::Sandbox::User "root"', 'APT::Install-Recommends "false"'],
+      ...[
+        'APT::Sandbox::User "root"',
+        // How this machine reaches mirrors.
+        'Dir::Etc::parts "/etc/apt/apt.conf.d"',
+        // A mirror that stands still will do: what is signed stays signed.
+        'Acquire::Check-Valid-Until "false"',
+        'APT::Install-Recommends "false"',
+      ],
     ]
       .map((line) => `${line};\n`)
       .join(''),
