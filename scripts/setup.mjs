@@ -2,13 +2,17 @@
 // before anything is installed. Every step first looks whether it is needed, so a second run costs nothing.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 // In node_modules, so that whoever empties it also takes back what was set up inside it.
 const stamps = path.join(root, 'node_modules', '.surfaced');
+
+const lookAgainMs = 500;
+/** Longer than anybody needs to write a number. */
+const ownerMs = 5000;
 
 export const say = (text) => process.stderr.write(`surfaced: ${text}\n`);
 
@@ -68,16 +72,72 @@ export function checkNode() {
   }
 }
 
-/** npm packages, from the lock file. */
+/** npm packages, from the lock file; those that `npm ci` has installed by itself will do. */
 export function installPackages() {
   const wanted = createHash('sha256')
     .update(process.version)
     .update(readFileSync(path.join(root, 'package-lock.json')))
     .digest('hex');
-  if (readStamp('packages') === wanted) return;
-  say('installing npm packages (once, about half a minute)');
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
-  writeStamp('packages', wanted);
+  alone(() => {
+    const stamp = readStamp('packages');
+    if (stamp === wanted) return;
+    if (stamp !== '' || !areInstalled()) {
+      say('installing npm packages (once, about half a minute)');
+      run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+    }
+    writeStamp('packages', wanted);
+  });
+}
+
+/** Whether what npm has noted down in node_modules is what the lock file wants; what is optional may be missing. */
+function areInstalled() {
+  try {
+    const packagesIn = (file) => JSON.parse(readFileSync(path.join(root, file), 'utf8')).packages;
+    const found = packagesIn('node_modules/.package-lock.json');
+    return Object.entries(packagesIn('package-lock.json')).every(
+      ([name, { version, optional }]) =>
+        name === '' || found[name]?.version === version || (optional === true && found[name] === undefined),
+    );
+  } catch {
+    return false;
+  }
+}
+
+/** One process of this checkout at a time; another one's lock counts for as long as that lives. */
+function alone(work) {
+  const lock = path.join(root, '.setup', 'installing');
+  mkdirSync(path.dirname(lock), { recursive: true });
+  for (let isTold = false; ; ) {
+    try {
+      writeFileSync(lock, `${process.pid}`, { flag: 'wx' });
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+    }
+    if (!isOwned(lock)) rmSync(lock, { force: true });
+    else {
+      if (!isTold) say('waiting for another command that installs npm packages here');
+      isTold = true;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lookAgainMs);
+    }
+  }
+  try {
+    work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
+function isOwned(lock) {
+  try {
+    const owner = Number(readFileSync(lock, 'utf8'));
+    // It is written down a moment after the file is there.
+    if (owner === 0) return Date.now() - statSync(lock).mtimeMs < ownerMs;
+    process.kill(owner, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
 }
 
 /** Compiles the program and bundles the page, when a source is newer than the last build. */

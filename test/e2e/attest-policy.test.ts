@@ -77,7 +77,7 @@ t.test('an update is rolled out, withdrawn and put back', { skip: withoutSwtpm }
 
   await publish('pi-1.yaml');
   // Its certificate was of level 0, so this one is new.
-  await device.loggedFrom(before.device, 'connected', { level: 1 });
+  await device.loggedFrom(before.device, 'connected', { attestedLevel: 1 });
   t.match(await site.surfaceOnce('desk', ({ state }) => state === 'trusted'), { level: 1 }, 'by itself');
 
   await desk.cutPower();

@@ -60,7 +60,7 @@ t.test('trusted over restarts, until one start was bad', { skip: withoutSwtpm },
       ['new\n', 2],
       ['old\n', 1],
     ] as const) {
-      t.match(await (await start(content)).logged('connected'), { level: 1 });
+      t.match(await (await start(content)).logged('connected'), { attestedLevel: 1 });
       t.match((await site.verdicts('desk')).at(-1), { isTrusted: true, level: 1, reference: { version } });
       await desk.restart();
     }
@@ -80,7 +80,7 @@ t.test('trusted over restarts, until one start was bad', { skip: withoutSwtpm },
     t.match(await site.surface('desk'), { state: 'failed', level: null });
     await desk.cutPower();
     await desk.powerOn();
-    t.match(await (await start('new\n')).logged('connected'), { level: 1 }, 'until the power is cut');
+    t.match(await (await start('new\n')).logged('connected'), { attestedLevel: 1 }, 'until the power is cut');
   });
 
   await t.test('the copy is lost', async (t) => {
@@ -96,7 +96,7 @@ t.test('trusted over restarts, until one start was bad', { skip: withoutSwtpm },
     await site.gateway.loggedFrom(before, 'enrolment refused', { code: 'E_ENROL_EVIDENCE' });
     await desk.cutPower();
     await desk.powerOn();
-    t.match(await (await start('new\n')).logged('connected'), { level: 1 });
+    t.match(await (await start('new\n')).logged('connected'), { attestedLevel: 1 });
   });
 
   await site.gateway.end('SIGTERM');

@@ -98,7 +98,7 @@ t.test('a surface from power-on to revocation', { skip: withoutSwtpm || noSocat 
   });
   await site.command('surfaces', 'approve', 'desk', '--code', code);
   const enrolled = await device.logged('certificate received');
-  t.match(await device.logged('connected'), { surface: 'desk', trust: 'tpm', level: 0 });
+  t.match(await device.logged('connected'), { surface: 'desk', trust: 'tpm', attestedLevel: 0 });
   await panel.until(({ top, bottom }) => top.startsWith('cart ') && bottom.startsWith('2/2'));
 
   panel.slide(placeOf(2), placeOf(5));

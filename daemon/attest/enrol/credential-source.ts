@@ -85,7 +85,7 @@ export function createCredentialSource(options: SourceOptions): CredentialSource
     const isFirst = held === null;
     held = issued;
     const { surface, site, notAfter, trust, level } = issued.credentials;
-    log.info({ surface, site, trust, level, notAfter }, 'certificate received');
+    log.info({ surface, site, trust, attestedLevel: level, notAfter }, 'certificate received');
     const localTime = clock.now();
     if (Math.abs(localTime - issued.gatewayTime) > clockOffMs)
       log.warn({ localTime, gatewayTime: issued.gatewayTime }, 'the clock of this machine is wrong');

@@ -133,7 +133,7 @@ export function createEnrolment(parts: EnrolmentParts, sessions: Sessions): Enro
       await audit.append({ kind: 'certificate', surface, trust, evidence, serial, notAfter });
       const { kind } = session.proving;
       log.info(
-        { surface, trust, level, evidence, serial, kind, address: caller.address },
+        { surface, trust, attestedLevel: level, evidence, serial, kind, address: caller.address },
         'certificate issued',
       );
       return { ...proven, ...issued };

@@ -157,7 +157,7 @@ export class Uplink {
     this.#line = line;
     old?.connection.discard();
     const { surface, trust, level } = line.credentials;
-    this.#options.log.info({ session: line.session, surface, trust, level }, 'connected');
+    this.#options.log.info({ session: line.session, surface, trust, attestedLevel: level }, 'connected');
     this.#options.onLine(line);
     this.#useNewest();
   }
