@@ -142,7 +142,7 @@ t.test('by a TPM of the kernel', { skip: withoutSwtpm }, async (t) => {
       policy,
       isReplacing: false,
     });
-    t.match(await device.logged('connected'), { surface, trust: 'tpm', level: 1 });
+    t.match(await device.logged('connected'), { surface, trust: 'tpm', attestedLevel: 1 });
     t.match(gateway.trust.of(surface), { state: 'trusted', level: 1, reference: { version: 1 } });
   });
 
@@ -195,7 +195,7 @@ t.test('by a TPM of the kernel', { skip: withoutSwtpm }, async (t) => {
     await tpm.powerOn();
     await measure();
     device = startDevice();
-    t.match(await device.logged('connected'), { surface, level: 1 });
+    t.match(await device.logged('connected'), { surface, attestedLevel: 1 });
     t.match(await gateway.trust.verdictOf(surface), { isTrusted: true, epoch: 'new' });
   });
 });
