@@ -20,7 +20,12 @@ export const tracingSchema = z
     endpoint: z
       .url({ protocol: /^https?$/ })
       .describe('OpenTelemetry collector, OTLP over HTTP, e.g. http://collector:4318.'),
-    sampleRatio: z.number().min(0).max(1).default(1).describe('Part of the commands that are traced, 0 to 1.'),
+    sampleRatio: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(1)
+      .describe('Part of the commands that are traced, 0 to 1.'),
   })
   .optional()
   .describe('OpenTelemetry traces from touch to converged; left out: none. docs/metrics.md.');
