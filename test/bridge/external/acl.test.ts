@@ -2,6 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MqttClient } from 'mqtt';
 import t from 'tap';
+import type { BrokerTls } from '../../../daemon/bridge/external/connect.ts';
+import { probeBroker } from '../../../daemon/bridge/external/probe.ts';
+import { authority } from '../broker/bed.ts';
 import { skipOf, startRealBroker, triedBrokers } from './brokers.ts';
 
 const base = 'surfaced/v1/site';
@@ -20,6 +23,16 @@ async function until(isTrue: () => boolean): Promise<void> {
 for (const kind of triedBrokers) {
   t.test(`${kind}: own topics work, others do not`, { skip: skipOf(kind) }, async (t) => {
     const broker = await startRealBroker(t, kind);
+    const tlsOf = async (user: string): Promise<BrokerTls> => {
+      const { certificatePem, keyPem } = await authority.client(user);
+      return { caPem: authority.caPem, client: { certificatePem, keyPem } };
+    };
+    const doubts = await probeBroker({
+      ...{ url: broker.url, site: 'site', patienceMs: 10_000, signal: new AbortController().signal },
+      gateway: { tls: await tlsOf('_gw-1'), login: null, clientId: '_gw-1' },
+      probe: { tls: await tlsOf('acl-probe'), surface: 'acl-probe', other: 'acl-probe-other' },
+    });
+    t.same(doubts, [], 'the gateway finds nothing wrong with it');
     const gateway = await broker.client('_gw-1');
     const heard = listen(gateway);
     await gateway.subscribeAsync(`${base}/#`, { qos: 1 });

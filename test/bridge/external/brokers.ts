@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { connect as connectTcp, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connectAsync, type MqttClient } from 'mqtt';
@@ -86,6 +86,11 @@ export async function startRealBroker(
     RABBITMQ_ENABLED_PLUGINS_FILE: path.join(folder, 'enabled_plugins'),
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}',
   };
+  // In the foreground: RabbitMQ would leave one running that nobody ends.
+  const epmd =
+    kind === 'rabbitmq'
+      ? spawn('epmd', ['-port', String(ports.epmd), '-address', '127.0.0.1'], { stdio: 'ignore' })
+      : null;
   let output = '';
   const launch = (): ChildProcess => {
     const [program, parameters] = commands[kind](folder);
@@ -106,16 +111,23 @@ export async function startRealBroker(
     process.kill(-child.pid, 'SIGKILL');
     await once(child, 'exit');
   };
+  const open = async (user: string, clientId: string): Promise<MqttClient> => {
+    const issued = await authority.client(user);
+    const client = await connectAsync(
+      `mqtts://127.0.0.1:${port}`,
+      { clientId, ca: authority.caPem, cert: issued.certificatePem, key: issued.keyPem, reconnectPeriod: 0 },
+      false,
+    );
+    client.on('error', () => {});
+    return client;
+  };
   const ready = async (child: ChildProcess): Promise<void> => {
     for (;;) {
       if (child.exitCode !== null) throw new Error(`${kind} ended with ${child.exitCode}: ${output}`);
-      const socket = connectTcp(port, '127.0.0.1');
-      const isUp = await Promise.race([
-        once(socket, 'connect').then(() => true),
-        once(socket, 'error').then(() => false),
-      ]).catch(() => false);
-      socket.destroy();
-      if (isUp) return;
+      // RabbitMQ listens a while before it knows its users.
+      const first = await open('_gw-2', 'first').catch(() => null);
+      first?.end(true);
+      if (first !== null) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   };
@@ -131,14 +143,7 @@ export async function startRealBroker(
       await ready(broker.child);
     },
     client: async (user, clientId = user) => {
-      const issued = await authority.client(user);
-      const client = await connectAsync({
-        protocol: 'mqtts',
-        host: '127.0.0.1',
-        ...{ port, clientId, ca: authority.caPem, cert: issued.certificatePem, key: issued.keyPem },
-        reconnectPeriod: 0,
-      });
-      client.on('error', () => {});
+      const client = await open(user, clientId);
       clients.push(client);
       return client;
     },
@@ -146,7 +151,7 @@ export async function startRealBroker(
   t.teardown(async () => {
     for (const client of clients) client.end(true);
     await end(broker.child);
-    if (kind === 'rabbitmq') spawnSync('epmd', ['-port', String(ports.epmd), '-kill'], { env: environment });
+    epmd?.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   });
   await ready(broker.child);
