@@ -45,6 +45,6 @@ Examples:
     .action(async ({ config, broker, gatewayUser, folder, file }: Flags) => {
       const { printAcl } = await import('./broker-acl.ts');
       const request = { gatewayConfigPath: config, broker, gatewayUsers: gatewayUser, folder };
-      print((await printAcl({ ...request, file: file ?? null })).trimEnd());
+      print(await printAcl({ ...request, file: file ?? null }));
     });
 }
