@@ -66,7 +66,7 @@ export const referenceSetSchema = z.strictObject({
         .boolean()
         .default(false)
         .describe(
-          'Whether anything that is not listed may have extended PCR 8, 9 and 11 to 15; counts where files are listed.',
+          'Whether files that are not listed may have been measured, too; counts where files are listed.',
         ),
       ima: z
         .strictObject({

@@ -76,7 +76,11 @@ live('what was measured, and what the log says of it', async (t, { chip, tpm }) 
   await extendPcr(tpm, 14, [{ hash: algorithm.sha256, digest: randomBytes(32) }]);
   await extendPcr(tpm, 7, [{ hash: algorithm.sha256, digest: randomBytes(32) }]);
   const other = await look(made, chip, tpm);
-  t.match(checkOf(other, 'measured'), { result: 'fault', found: /not what PCR 14 holds/, remedy: /cut the power/ });
+  t.match(checkOf(other, 'measured'), {
+    result: 'fault',
+    found: /not what PCR 14 holds/,
+    remedy: /cut the power/,
+  });
   t.match(checkOf(other, 'boot').found, /^PCR 7 was extended$/);
 
   const records = readFileSync(log);

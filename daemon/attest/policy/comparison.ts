@@ -72,9 +72,9 @@ export class Comparison {
     return this.#reason;
   }
 
-  /** Whether everything that can extend the PCRs of files must be known. */
+  /** Whether everything that can extend the PCRs of files must be known; otherwise a bad file could be told as something else. */
   get #isStrict(): boolean {
-    return this.reference.files.size > 0 && !this.reference.mayHaveOtherFiles;
+    return this.reference.files.size > 0;
   }
 
   /** Which logs are of use to this comparison. */
@@ -153,7 +153,7 @@ export class Comparison {
     if (!this.#proven.pcrs.has(pcr)) return `${name} was measured into PCR ${pcr}, which is not in the quote`;
     const known = this.reference.files.get(content.path);
     if (known === undefined) {
-      if (this.#isStrict) return `${name} is not listed`;
+      if (this.#isStrict && !this.reference.mayHaveOtherFiles) return `${name} is not listed`;
       return null;
     }
     if (!known.sha256.has(content.sha256)) return `${name} has the SHA-256 ${content.sha256}`;

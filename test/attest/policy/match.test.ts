@@ -327,10 +327,16 @@ const rows: readonly Row[] = [
     /PCR 8 has the value .*, and no log says what extended it/,
   ],
   [
-    'it matters not where others may be',
+    'nor where other files may be',
     { ...openSet, pcrs: [] },
     () => ({ measured: measured(['/a', 'one']) }),
-    covers(true, false, false),
+    /PCR 8 has the value [0-9a-f]+, and no log says what extended it/,
+  ],
+  [
+    'a file hidden among events, where other files may be',
+    { ...openSet, pcrs: [] },
+    () => ({ measured: measured(['/a', 'one']), firmware: firmware(kernel) }),
+    /firmware event 1 extended PCR 8, which is listed neither/,
   ],
   [
     'a file hidden among events',
