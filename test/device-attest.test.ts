@@ -245,7 +245,7 @@ panel: { preset: launchpad-mini-mk3, port: { type: raw-midi, path: ${folder}/non
 
   await approve(gateway, gateway.trust.quarantine()[0]?.ekSha256 ?? '');
   const second = await run();
-  await said(/"surface":"desk","trust":"tpm","level":0,"msg":"connected"/);
+  await said(/"surface":"desk","trust":"tpm","attestedLevel":0,"msg":"connected"/);
   await second.stop();
   t.same(await leftInside(chip), []);
   t.notMatch(lines, /PRIVATE KEY/);

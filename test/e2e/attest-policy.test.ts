@@ -85,7 +85,7 @@ t.test('an update is rolled out, withdrawn and put back', { skip: withoutSwtpm }
   await desk.powerOn();
   await desk.measure(main);
   const again = desk.startDevice();
-  t.match(await again.logged('connected'), { surface: 'desk', level: 1 });
+  t.match(await again.logged('connected'), { surface: 'desk', attestedLevel: 1 });
   t.match((await site.verdicts('desk')).at(-1), { epoch: 'new', reference: { version: 2 } });
   const rolledOut = (await site.verdicts('desk')).length;
   await withdraw('pi-1.yaml');

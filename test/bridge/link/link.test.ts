@@ -55,7 +55,7 @@ t.test('it says that it is online, what it is, and is stale until the gateway is
   t.same(rig.link.health(), { ok: true, detail: 'online, attested at level 0' });
   t.match(
     rig.lines.find(({ msg }) => msg === 'connected'),
-    { surface: 'desk', trust: 'tpm', level: 0 },
+    { surface: 'desk', trust: 'tpm', attestedLevel: 0 },
   );
   t.match(rig.link.status(), { level: 0, gatewaySession: 'gateway-1', session: birth.message.session });
 });
