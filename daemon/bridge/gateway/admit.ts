@@ -25,7 +25,7 @@ export interface AdmitFacts {
   readonly slotSince: number;
   /** Unix milliseconds. */
   readonly now: number;
-  /** When this gateway started, Unix milliseconds; 0 when that is long ago. */
+  /** When this gateway started, or from when on it acts for this surface, Unix milliseconds; 0 when that is long ago. */
   readonly startedAt: number;
   /** Whether the surface is within its rate. */
   readonly isWithinRate: boolean;
@@ -76,7 +76,7 @@ export const refuseUntimely: Rule = ({ message, now, startedAt }) => {
       `It arrived ${((now - message.issuedAt) / 1000).toFixed(1)} s after it was asked for, ${(message.ttlMs / 1000).toFixed(1)} s are allowed.`,
     );
   if (message.issuedAt < startedAt)
-    return endOf('expired', 'BeforeStart', 'It was asked for before this gateway started.');
+    return endOf('expired', 'BeforeStart', 'It was asked for before this gateway served this surface.');
   return null;
 };
 

@@ -21,6 +21,7 @@ import { follow } from './following.ts';
 import { guardsFor, isArmed, needsArm, refuseOwned } from './guards.ts';
 import { superseded, TargetLine } from './line.ts';
 import { OnceWindow } from './once.ts';
+import { handedOver, type Ownership, release } from './ownership.ts';
 import { TokenBucket } from './rate.ts';
 import { setScale } from './scale.ts';
 import { targetKey } from './slots.ts';
@@ -52,6 +53,7 @@ export interface CommandTools {
   readonly timers: Timers;
   readonly random: () => number;
   readonly log: Log;
+  readonly ownership: Ownership;
   /** Name of the gateway's writes in managedFields. */
   readonly fieldManager: string;
   readonly slotOf: (surface: string, slot: number) => CommandSlot | null;
@@ -91,7 +93,8 @@ export class Commands {
 
   /** Takes one message of up/cmd. Never throws. */
   take(surface: string, payload: Uint8Array, isRetained: boolean): void {
-    if (this.#isClosed) return;
+    // Another gateway answers it.
+    if (this.#isClosed || !this.#tools.ownership.isMine(surface)) return;
     const { clock, log, registry, observe } = this.#tools;
     const read = readCommand(payload);
     const repeated = read.id === null ? undefined : this.#senders.get(surface)?.window.recall(read.id);
@@ -132,6 +135,12 @@ export class Commands {
     const since = this.#tools.clock.monotonic() - remindMs;
     for (const ack of this.#senders.get(surface)?.window.latest(since) ?? [])
       this.#tools.sendAck(surface, ack);
+  }
+
+  /** What is under way for surfaces that are not this gateway's any more comes to its end; resolves when it has. */
+  release(): Promise<void> {
+    const { ownership } = this.#tools;
+    return release([...this.#inFlight].filter(({ surface }) => !ownership.isMine(surface)));
   }
 
   /** Ends every command that has none yet; nothing is taken after it. */
@@ -196,7 +205,8 @@ export class Commands {
   }
 
   #facts(command: Command, slot: CommandSlot | null): AdmitFacts {
-    const { clock, registry } = this.#tools;
+    const { clock, registry, ownership } = this.#tools;
+    const startedAt = clock.monotonic() < this.#fenceEndsAt ? this.#startedAt : 0;
     return {
       message: command.message,
       isRetained: false,
@@ -204,13 +214,14 @@ export class Commands {
       binding: slot?.binding ?? null,
       slotSince: slot?.since ?? 0,
       now: clock.now(),
-      startedAt: clock.monotonic() < this.#fenceEndsAt ? this.#startedAt : 0,
+      startedAt: Math.max(startedAt, ownership.fencedUntil(command.surface)),
       isWithinRate: true,
     };
   }
 
-  /** Trust and bindings may have been withdrawn since the command came in. */
+  /** Trust and bindings may have been withdrawn since the command came in, and the surface given to another gateway. */
   #refusedMeanwhile(command: Command, slot: CommandSlot | null): End | null {
+    if (!this.#tools.ownership.isMine(command.surface)) return handedOver(command);
     const facts = this.#facts(command, slot);
     return refuseStranger(facts) ?? refuseUnbound(facts) ?? refuseOutOfRange(facts);
   }
@@ -282,7 +293,7 @@ export class Commands {
         saw: message.saw,
         uid: snapshot.target.uid,
         isDryRun,
-        deadlineAt: command.deadlineAt,
+        deadlineAt: Math.min(command.deadlineAt, this.#tools.ownership.mayActUntil(surface)),
         refuse,
         signal: command.signal,
       },
@@ -295,7 +306,8 @@ export class Commands {
     } else if (command.stage === 'received') {
       command.accept(outcome.scale.replicas);
       line.accepted(command);
-      follow(command, ref, outcome.scale, (now) => line.setBy(command, now), this.#tools);
+      if (!this.#tools.ownership.isMine(surface)) command.end(handedOver(command));
+      else follow(command, ref, outcome.scale, (now) => line.setBy(command, now), this.#tools);
     }
   }
 

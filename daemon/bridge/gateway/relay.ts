@@ -25,6 +25,7 @@ import { ackTopic, gatewayStatusTopic, parseTopic } from '../wire/topics.ts';
 import { Beat } from './beat.ts';
 import type { CommandRecord, End } from './command.ts';
 import { type CommandSlot, Commands } from './commands.ts';
+import { type Ownership, ownsAll } from './ownership.ts';
 import { SurfaceSession } from './session.ts';
 import { targetKey } from './slots.ts';
 import { systemTimers, type Timers } from './timers.ts';
@@ -47,6 +48,8 @@ export interface RelayOptions {
   readonly fleet: Pick<Fleet, 'born' | 'went' | 'told'> | null;
   /** Called once for every command, with its end and the id of its trace, if it has one. */
   readonly record: (entry: CommandRecord, traceId: string | null) => void;
+  /** Left out: it acts for all surfaces. */
+  readonly ownership?: Ownership;
   /** Left out: nobody watches. */
   readonly observe?: Observe;
   /** Left out: nobody follows commands, and surfaces are not asked for traces. */
@@ -92,7 +95,7 @@ const goodbyeMs = 1000;
 /** Starts the loop; it runs until it is closed. */
 export function startRelay(options: RelayOptions): Relay {
   const { bus, cluster, registry, config, trustOf, clock, log, random, fleet, record } = options;
-  const { timers = systemTimers, observe = unobserved, tracer = untraced } = options;
+  const { timers = systemTimers, observe = unobserved, tracer = untraced, ownership = ownsAll } = options;
   const { site } = config;
   const sessions = new Map<string, SurfaceSession>();
   const notes = new Map<string, BlockedNote>();
@@ -134,6 +137,7 @@ export function startRelay(options: RelayOptions): Relay {
     timers,
     random,
     log,
+    ownership,
     fieldManager,
     slotOf,
     sendAck,
