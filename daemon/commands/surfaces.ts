@@ -9,6 +9,7 @@ import type { Dossier } from '../attest/trust/dossier.ts';
 import { readDossier } from '../attest/trust/dossiers.ts';
 import type { Quarantined, SurfaceTrust } from '../attest/trust/types.ts';
 import { levelSentences, type Verdict } from '../attest/verifier/verdict.ts';
+import { changeSurface, unknownSurface } from '../bridge/registry/folder-files.ts';
 import { loadConfig } from '../config/load.ts';
 import type { GatewayConfig } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
@@ -16,7 +17,6 @@ import type { Output } from './cli.ts';
 import { columns } from './columns.ts';
 import { type KnownSurface, type KnownSurfaces, readKnownSurfaces } from './known-surfaces.ts';
 import { folderOf, placeOf } from './read-registry.ts';
-import { changeSurface, unknownSurface } from './registry-files.ts';
 
 /** All surfaces, one a line, the TPMs that wait for approval, and the files that cannot be read. @throws SurfacedError */
 export async function listSurfaces(options: {

@@ -16,10 +16,10 @@ import { SurfacedError } from '../errors.ts';
 import { bundleReader, policyGate } from '../gateway-updates.ts';
 import { silentLog } from '../log.ts';
 import { type Bundle, checkBundle, readBundle } from '../update/bundle.ts';
+import { besideOf, fileError, putInPlace, writeBeside } from '../whole-files.ts';
 import type { Output } from './cli.ts';
 import { columns } from './columns.ts';
 import { readRegistry } from './read-registry.ts';
-import { besideOf, fileError, putInPlace, writeBeside } from './whole-files.ts';
 
 /** A Gateway file that offers updates. */
 export type UpdatingGateway = GatewayConfig & { readonly updates: NonNullable<GatewayConfig['updates']> };

@@ -9,11 +9,11 @@ import { parseConfigs, readConfigFile } from '../config/load.ts';
 import { apiVersion, type Rollout } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
 import { policyGate, readKeptFile } from '../gateway-updates.ts';
+import { fileError, replaceFile, writeBeside } from '../whole-files.ts';
 import type { Output } from './cli.ts';
 import { columns } from './columns.ts';
 import { placeOf } from './read-registry.ts';
 import { loadUpdatingGateway, type UpdatingGateway, withUpdates } from './updates-bundles.ts';
-import { fileError, replaceFile, writeBeside } from './whole-files.ts';
 
 interface Which {
   readonly gatewayConfigPath: string;

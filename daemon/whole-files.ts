@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, chown, realpath, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type ErrorCode, SurfacedError } from '../errors.ts';
+import { type ErrorCode, SurfacedError } from './errors.ts';
 
 /** What goes wrong with a file, in the words of what it is for. */
 export const fileError = (code: ErrorCode, file: string, cause: unknown): SurfacedError =>

@@ -2,11 +2,11 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type Document, parseAllDocuments, stringify } from 'yaml';
-import { checkSurface } from '../bridge/registry/check.ts';
-import { parseConfigs, readConfigFile } from '../config/load.ts';
-import type { ControlSurface } from '../config/schema.ts';
-import { SurfacedError } from '../errors.ts';
-import { fileError, replaceFile, writeBeside } from './whole-files.ts';
+import { parseConfigs, readConfigFile } from '../../config/load.ts';
+import type { ControlSurface } from '../../config/schema.ts';
+import { SurfacedError } from '../../errors.ts';
+import { fileError, replaceFile, writeBeside } from '../../whole-files.ts';
+import { checkSurface } from './check.ts';
 
 /** A surface that is not in the folder. */
 export const unknownSurface = (name: string, folder: string): SurfacedError =>
