@@ -6,7 +6,7 @@ import { encodeSlot } from '../wire/messages.ts';
 import { wireVersion } from '../wire/topics.ts';
 import type { Slot } from './slots.ts';
 import type { Timers } from './timers.ts';
-import { type BlockedNote, slotBody } from './view.ts';
+import { type BlockedNote, type SlotBody, slotBody } from './view.ts';
 
 /** Least time between two messages of one slot, milliseconds; the first change of a burst goes out at once. */
 export const slotIntervalMs = 100;
@@ -48,6 +48,11 @@ export class SlotFeed {
 
   snapshot(): TargetSnapshot {
     return this.#watch.snapshot();
+  }
+
+  /** What its display shows, or would show if the surface were there. */
+  shown(): SlotBody {
+    return slotBody(this.slot.binding, this.#colour, this.#watch.snapshot(), this.#tools.noteOf(this.slot));
   }
 
   /** Starts sending, or sends everything again: a surface has come online. */
@@ -92,8 +97,8 @@ export class SlotFeed {
   }
 
   #send(): void {
-    const { clock, publish, nextRev, noteOf, forgetNote } = this.#tools;
-    const body = slotBody(this.slot.binding, this.#colour, this.#watch.snapshot(), noteOf(this.slot));
+    const { clock, publish, nextRev, forgetNote } = this.#tools;
+    const body = this.shown();
     if (body.condition.state === 'ok') forgetNote(this.slot);
     const text = JSON.stringify(body);
     if (text === this.#sent) return;

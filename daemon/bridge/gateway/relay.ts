@@ -29,7 +29,7 @@ import { type Ownership, ownsAll } from './ownership.ts';
 import { SurfaceSession } from './session.ts';
 import { targetKey } from './slots.ts';
 import { systemTimers, type Timers } from './timers.ts';
-import { type BlockedNote, conditionOf } from './view.ts';
+import { type BlockedNote, conditionOf, type SlotBody } from './view.ts';
 
 export interface RelayOptions {
   readonly bus: GatewayBus;
@@ -65,6 +65,20 @@ export interface SurfaceStatus {
   readonly problems: readonly string[];
 }
 
+/** One surface with everything that the gateway knows of its panel. */
+export interface SurfaceView extends SurfaceStatus {
+  /** Null until it has been online; its own word. */
+  readonly firmware: string | null;
+  /** Controls of its panel; none until it has been online. */
+  readonly controls: BirthMessage['controls'];
+  /** What each binding shows, also while the surface is away. */
+  readonly slots: readonly {
+    readonly slot: number;
+    readonly binding: BindingConfig;
+    readonly body: SlotBody;
+  }[];
+}
+
 /** What the gateway loop is doing now. */
 export interface RelayStatus {
   readonly surfacesOnline: number;
@@ -78,6 +92,8 @@ export interface RelayStatus {
 
 export interface Relay {
   status(): RelayStatus;
+  /** Null: there is no such surface. */
+  view(surface: string): SurfaceView | null;
   /** How many bindings displays show in each condition. */
   shown(): ReadonlyMap<SlotCondition['state'], number>;
   /** Resolves with the next heartbeat that it has given to the broker: every few seconds, whatever the network does. */
@@ -251,6 +267,18 @@ export function startRelay(options: RelayOptions): Relay {
     };
   };
 
+  const view = (surface: string): SurfaceView | null => {
+    const session = sessions.get(surface);
+    if (session === undefined) return null;
+    const { name, isOnline, model, problems, birth } = session;
+    const slots = [...session.feeds].map((feed) => {
+      const { slot, binding } = feed.slot;
+      return { slot, binding, body: feed.shown() };
+    });
+    const controls = birth?.controls ?? [];
+    return { name, isOnline, model, problems, firmware: birth?.firmware ?? null, controls, slots };
+  };
+
   const shown = (): ReadonlyMap<SlotCondition['state'], number> => {
     const counts = new Map<SlotCondition['state'], number>();
     for (const session of sessions.values())
@@ -276,5 +304,5 @@ export function startRelay(options: RelayOptions): Relay {
     cancel();
   };
 
-  return { status, shown, pulse: () => beat.next(), close };
+  return { status, view, shown, pulse: () => beat.next(), close };
 }

@@ -64,6 +64,11 @@ export class SurfaceSession {
     return this.#presence.birth?.model ?? null;
   }
 
+  /** What it said last that it is; null: nothing yet. */
+  get birth(): BirthMessage | null {
+    return this.#presence.birth;
+  }
+
   /** Bindings that do not fit the panel. */
   get problems(): readonly string[] {
     return this.#problems;

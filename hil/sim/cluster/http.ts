@@ -142,16 +142,16 @@ async function answer(
     return;
   }
   if (target.subresource === '' && !resource.verbs.includes(verb)) throw methodNotAllowed();
-  const { code, body: result } = call(world, apiRequest, target);
+  const { code, body: result } = call(api, apiRequest, target);
   send(response, code, result, 'application/json');
 }
 
-function call(world: World, request: ApiRequest, target: Target): Answer {
+function call({ world, tokens }: Api, request: ApiRequest, target: Target): Answer {
   const { resource, verb } = request;
   if (!resource.isStored) {
     const writer = request.writer('');
     const body = decodeObject(request.body, request.contentType);
-    return { code: 201, body: answerReview(world, resource, body, request.who, writer) };
+    return { code: 201, body: answerReview(world, resource, body, request.who, tokens, writer) };
   }
   if (target.subresource === 'scale') {
     if (verb !== 'get' && verb !== 'update' && verb !== 'patch') throw methodNotAllowed();

@@ -163,6 +163,10 @@ export const builtin = {
     isCluster: true,
     isReview: true,
   }),
+  tokenReviews: define('authentication.k8s.io', 'v1', 'tokenreviews', 'TokenReview', {
+    isCluster: true,
+    isReview: true,
+  }),
   selfSubjectAccessReviews: define(
     'authorization.k8s.io',
     'v1',
