@@ -10,16 +10,20 @@ export interface BeatTools {
   readonly cluster: Cluster;
   readonly clock: Clock;
   readonly timers: Timers;
-  readonly random: () => number;
+  /** Names this process, see {@link newSession}. */
+  readonly session: string;
   readonly publish: (payload: Uint8Array) => void;
 }
+
+/** A name for a process of a gateway, by chance. @param random 0 to 1 */
+export const newSession = (random: () => number): string =>
+  Array.from({ length: 16 }, () => Math.floor(random() * 36).toString(36)).join('');
 
 /** A surface that comes online waits for a fresh beat: it gets one this soon, together with others that come now. */
 const welcomeMs = 250;
 
 export class Beat {
   readonly #tools: BeatTools;
-  readonly #session: string;
   #seq = 0;
   #cancel: (() => void) | null = null;
   #isWelcoming = false;
@@ -29,7 +33,6 @@ export class Beat {
 
   constructor(tools: BeatTools) {
     this.#tools = tools;
-    this.#session = Array.from({ length: 16 }, () => Math.floor(tools.random() * 36).toString(36)).join('');
     tools.cluster.onHealth(() => this.#beat());
     this.#beat();
   }
@@ -69,7 +72,7 @@ export class Beat {
     const message: GatewayStatusMessage = {
       v: wireVersion,
       state,
-      session: this.#session,
+      session: this.#tools.session,
       seq: this.#seq++,
       at: this.#tools.clock.now(),
       apiHealthy: isHealthy,

@@ -7,6 +7,8 @@ export interface Ownership {
   isMine(surface: string): boolean;
   /** Monotonic milliseconds; nothing may be started for the surface from then on. 0: not now either. */
   mayActUntil(surface: string): number;
+  /** When it began to act for the surface, monotonic milliseconds: another number means that others may have acted since. */
+  heldSince(surface: string): number;
   /** Unix milliseconds: what was asked for before then, another gateway may have acted on; 0: no other has. */
   fencedUntil(surface: string): number;
 }
@@ -15,6 +17,7 @@ export interface Ownership {
 export const ownsAll: Ownership = {
   isMine: () => true,
   mayActUntil: () => Number.POSITIVE_INFINITY,
+  heldSince: () => 0,
   fencedUntil: () => 0,
 };
 

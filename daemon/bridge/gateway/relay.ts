@@ -22,7 +22,7 @@ import {
   teleMessage,
 } from '../wire/messages.ts';
 import { ackTopic, gatewayStatusTopic, parseTopic } from '../wire/topics.ts';
-import { Beat } from './beat.ts';
+import { Beat, newSession } from './beat.ts';
 import type { CommandRecord, End } from './command.ts';
 import { type CommandSlot, Commands } from './commands.ts';
 import { type Ownership, ownsAll } from './ownership.ts';
@@ -50,6 +50,8 @@ export interface RelayOptions {
   readonly record: (entry: CommandRecord, traceId: string | null) => void;
   /** Left out: it acts for all surfaces. */
   readonly ownership?: Ownership;
+  /** Names this process of the gateway; left out: by chance. */
+  readonly session?: string;
   /** Left out: nobody watches. */
   readonly observe?: Observe;
   /** Left out: nobody follows commands, and surfaces are not asked for traces. */
@@ -98,6 +100,11 @@ export interface Relay {
   shown(): ReadonlyMap<SlotCondition['state'], number>;
   /** Resolves with the next heartbeat that it has given to the broker: every few seconds, whatever the network does. */
   pulse(): Promise<void>;
+  /**
+   * Surfaces may have come to this gateway or left it: serves those that came. Resolves when what was under way for those
+   * that left has its end.
+   */
+  reconsider(): Promise<void>;
   /** Ends all commands, says goodbye and stops; bus, cluster and registry stay the caller's. */
   close(): Promise<void>;
 }
@@ -112,6 +119,7 @@ const goodbyeMs = 1000;
 export function startRelay(options: RelayOptions): Relay {
   const { bus, cluster, registry, config, trustOf, clock, log, random, fleet, record } = options;
   const { timers = systemTimers, observe = unobserved, tracer = untraced, ownership = ownsAll } = options;
+  const { session: ownSession = newSession(random) } = options;
   const { site } = config;
   const sessions = new Map<string, SurfaceSession>();
   const notes = new Map<string, BlockedNote>();
@@ -129,10 +137,11 @@ export function startRelay(options: RelayOptions): Relay {
     publish(ackTopic(site, surface), encode(ack), false);
 
   const slotOf = (surface: string, slot: number): CommandSlot | null => {
-    const feed = sessions.get(surface)?.feed(slot);
-    return feed
-      ? { binding: feed.slot.binding, since: feed.slot.since, snapshot: () => feed.snapshot() }
-      : null;
+    const session = sessions.get(surface);
+    const feed = session?.feed(slot);
+    if (!session || !feed) return null;
+    const since = session.isHearing ? Number.POSITIVE_INFINITY : feed.slot.since;
+    return { binding: feed.slot.binding, since, snapshot: () => feed.snapshot() };
   };
   /** A status that does not tell why a command was blocked is shown with the reason that the command found. */
   const noteEnd = ({ target }: BindingConfig, end: End): void => {
@@ -166,7 +175,7 @@ export function startRelay(options: RelayOptions): Relay {
     cluster,
     clock,
     timers,
-    random,
+    session: ownSession,
     publish: (payload) => publish(gatewayStatusTopic(site, config.name), payload, true),
   });
 
@@ -180,6 +189,7 @@ export function startRelay(options: RelayOptions): Relay {
     }
     const known = session ?? new SurfaceSession(name, sessionTools);
     sessions.set(name, known);
+    known.reconsider();
     known.configure(surface);
   };
   const sessionTools = {
@@ -189,6 +199,8 @@ export function startRelay(options: RelayOptions): Relay {
     timers,
     log,
     trustOf,
+    ownership,
+    gateway: { name: config.name, session: ownSession },
     publish,
     isTracing: options.tracer !== undefined,
     noteOf: ({ binding }: { binding: BindingConfig }) => notes.get(targetKey(binding.target)) ?? null,
@@ -208,8 +220,8 @@ export function startRelay(options: RelayOptions): Relay {
       return;
     }
     const session = sessions.get(surface);
-    // An empty retained message is one that was taken away.
-    if (!session || payload.length === 0) return;
+    // An empty retained message is one that was taken away; certificates are for the bus.
+    if (!session || payload.length === 0 || leaf === 'certificate') return;
     if (leaf === 'tele') {
       const tele = decode(teleMessage, payload);
       // That of a newer surface may hold more, and comes again and again: it is not worth a warning.
@@ -225,7 +237,7 @@ export function startRelay(options: RelayOptions): Relay {
       // First: the slots that follow are newer.
       if (!isRetained) commands.remind(surface);
       session.born(read.message, isRetained);
-      beat.welcome();
+      if (ownership.isMine(surface)) beat.welcome();
     } else session.status(read.message);
   };
 
@@ -290,6 +302,13 @@ export function startRelay(options: RelayOptions): Relay {
     return counts;
   };
 
+  const reconsider = async (): Promise<void> => {
+    if (isClosed) return;
+    const came = [...sessions.values()].filter((session) => session.reconsider());
+    if (came.length > 0) beat.welcome();
+    await commands.release();
+  };
+
   const close = async (): Promise<void> => {
     if (isClosed) return;
     isClosed = true;
@@ -304,5 +323,5 @@ export function startRelay(options: RelayOptions): Relay {
     cancel();
   };
 
-  return { status, view, shown, pulse: () => beat.next(), close };
+  return { status, view, shown, pulse: () => beat.next(), reconsider, close };
 }

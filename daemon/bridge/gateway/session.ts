@@ -15,6 +15,7 @@ import {
 } from '../wire/messages.ts';
 import { ctlTopic, slotTopic, wireVersion } from '../wire/topics.ts';
 import { SlotFeed } from './feed.ts';
+import type { Ownership } from './ownership.ts';
 import { Presence, type PresenceChange } from './presence.ts';
 import { coloursOf, resolveBindings, type Slot, SlotTable } from './slots.ts';
 import type { Timers } from './timers.ts';
@@ -30,6 +31,9 @@ export interface SessionTools {
   readonly timers: Timers;
   readonly log: Log;
   readonly trustOf: (surface: string) => Trust;
+  readonly ownership: Ownership;
+  /** This gateway and this process of it, as surfaces are told who serves them. */
+  readonly gateway: { readonly name: string; readonly session: string };
   readonly publish: (topic: string, payload: Uint8Array, isRetained: boolean) => void;
   /** Whether commands are followed by traces, so that surfaces may begin them. */
   readonly isTracing: boolean;
@@ -49,6 +53,10 @@ export class SurfaceSession {
   #problems: readonly string[] = [];
   #sentBindings = '';
   #rev = 0;
+  /** What `heldSince` was when the surface was served; null: it is another gateway's. */
+  #heldSince: number | null = null;
+  /** It has come from another gateway, and may not have heard yet which slot is which here. */
+  #isHearing = false;
   #cancelRebirth: (() => void) | null = null;
 
   constructor(name: string, tools: SessionTools) {
@@ -78,6 +86,11 @@ export class SurfaceSession {
     return this.#feeds.values();
   }
 
+  /** Whether its commands can mean slots of another gateway, which may have numbered them otherwise. */
+  get isHearing(): boolean {
+    return this.#isHearing;
+  }
+
   feed(slot: number): SlotFeed | null {
     return this.#feeds.get(slot) ?? null;
   }
@@ -103,6 +116,7 @@ export class SurfaceSession {
   }
 
   born(birth: BirthMessage, isRetained: boolean): void {
+    if (!isRetained) this.#isHearing = false;
     this.#changed(this.#presence.born(birth, isRetained));
   }
 
@@ -112,6 +126,26 @@ export class SurfaceSession {
 
   connection(isConnected: boolean): void {
     this.#changed(this.#presence.connection(isConnected));
+  }
+
+  /**
+   * Looks whether the surface has come to this gateway or left it. What was sent by others is not known here, so it is served
+   * anew; what leaves stays warm: presence and watches go on.
+   * @returns true when it has come
+   */
+  reconsider(): boolean {
+    const { ownership } = this.#tools;
+    const since = ownership.isMine(this.name) ? ownership.heldSince(this.name) : null;
+    if (since === this.#heldSince) return false;
+    this.#heldSince = since;
+    if (since === null) for (const feed of this.#feeds.values()) feed.pause();
+    else if (this.isOnline) {
+      this.#serve(true);
+      // It answers when it has read what came before, and sends in order: what comes after means our slots.
+      this.#isHearing = true;
+      this.#sendCtl({ v: wireVersion, type: 'rebirth' });
+    }
+    return since !== null;
   }
 
   /** Ends all watches and takes retained slots away when the surface has left the registry. */
@@ -149,8 +183,10 @@ export class SurfaceSession {
     }
   }
 
-  /** Sends the bindings, then each slot of a control that the panel has. */
+  /** Sends the bindings, then each slot of a control that the panel has, if the surface is this gateway's. */
   #serve(isNew: boolean): void {
+    if (!this.#tools.ownership.isMine(this.name)) return;
+    if (isNew) this.#sendCtl({ v: wireVersion, type: 'served', ...this.#servedBy });
     const resolved = resolveBindings(this.#slots, this.#presence.birth?.controls ?? []);
     if (resolved.problems.join() !== this.#problems.join()) {
       this.#problems = resolved.problems;
@@ -171,6 +207,11 @@ export class SurfaceSession {
     }
   }
 
+  get #servedBy(): { readonly gateway: string; readonly session: string } {
+    const { name, session } = this.#tools.gateway;
+    return { gateway: name, session };
+  }
+
   #sendBindings(bindings: readonly Binding[], trust: Trust): void {
     const rev = this.#nextRev();
     const parts = partsOf(bindings);
@@ -189,7 +230,7 @@ export class SurfaceSession {
   }
 
   #newFeed(slot: Slot, colour: ConstructorParameters<typeof SlotFeed>[1]): SlotFeed {
-    const { cluster, clock, timers, noteOf, forgetNote, publish, site } = this.#tools;
+    const { cluster, clock, timers, noteOf, forgetNote, site } = this.#tools;
     return new SlotFeed(slot, colour, {
       cluster,
       clock,
@@ -197,7 +238,7 @@ export class SurfaceSession {
       noteOf,
       forgetNote,
       nextRev: () => this.#nextRev(),
-      publish: (number, payload) => publish(slotTopic(site, this.name, number), payload, true),
+      publish: (number, payload) => this.#publish(slotTopic(site, this.name, number), payload, true),
     });
   }
 
@@ -211,11 +252,17 @@ export class SurfaceSession {
   #drop(number: number, feed: SlotFeed): void {
     feed.close();
     this.#feeds.delete(number);
-    this.#tools.publish(slotTopic(this.#tools.site, this.name, number), new Uint8Array(0), true);
+    this.#publish(slotTopic(this.#tools.site, this.name, number), new Uint8Array(0), true);
   }
 
   #sendCtl(message: CtlMessage): void {
-    this.#tools.publish(ctlTopic(this.#tools.site, this.name), encode(message), false);
+    this.#publish(ctlTopic(this.#tools.site, this.name), encode(message), false);
+  }
+
+  /** Only one gateway speaks to a surface. */
+  #publish(topic: string, payload: Uint8Array, isRetained: boolean): void {
+    const { ownership, publish } = this.#tools;
+    if (ownership.isMine(this.name)) publish(topic, payload, isRetained);
   }
 }
 

@@ -1,4 +1,7 @@
-/** What the link knows of the gateway from its status beats: session, health, and time. Pure: time is given. */
+/**
+ * What the link knows of the gateway from its status beats: session, health, and time. Of several gateways the one that
+ * serves this surface counts, as soon as it has said so. Pure: time is given.
+ */
 import type { Millis } from '../../surface/types.ts';
 import type { GatewayStatusMessage } from '../wire/messages.ts';
 
@@ -11,7 +14,11 @@ const missedBeats = 3;
 /** A beat that is further behind is not late: the clock was set back. So far ahead of it commands are refused. */
 const longestDelayMs = 2000;
 
-export class GatewayWatch {
+/** Gateways whose beats are kept apart; only gateways can publish them. */
+const maxGateways = 64;
+
+/** One gateway, or all of them as if they were one. */
+class Beats {
   readonly #beatIntervalMs: number;
   #session: string | null = null;
   #last: GatewayStatusMessage | null = null;
@@ -27,6 +34,15 @@ export class GatewayWatch {
   /** The gateway's session, null before its first beat. */
   get session(): string | null {
     return this.#session;
+  }
+
+  /** Only beats of this session count from now on; none has been heard yet. */
+  expect(session: string): void {
+    if (session === this.#session) return;
+    this.#session = session;
+    this.#last = null;
+    this.#offsets = [];
+    this.awaitBeat();
   }
 
   /** A connection begins anew: what was heard before says nothing about now; the clock stays. */
@@ -79,5 +95,86 @@ export class GatewayWatch {
   #isHeard(at: Millis): boolean {
     if (this.#isOffline || this.#lastBeatAt === null) return false;
     return at - this.#lastBeatAt <= missedBeats * this.#beatIntervalMs;
+  }
+}
+
+export class GatewayWatch {
+  readonly #beatIntervalMs: number;
+  /** Until a gateway says that it serves this surface, the latest beat of any counts. */
+  readonly #all: Beats;
+  readonly #each = new Map<string, Beats>();
+  #serving: Beats | null = null;
+  /** Whether it was said over this connection. */
+  #isSaid = false;
+
+  constructor(beatIntervalMs: number) {
+    this.#beatIntervalMs = beatIntervalMs;
+    this.#all = new Beats(beatIntervalMs);
+  }
+
+  /** The gateway's session, null before its first beat. */
+  get session(): string | null {
+    return this.#current.session;
+  }
+
+  /** A connection begins anew: what was heard before says nothing about now; the clock stays. */
+  awaitBeat(): void {
+    this.#isSaid = false;
+    for (const beats of [this.#all, ...this.#each.values()]) beats.awaitBeat();
+  }
+
+  /**
+   * Takes one status of the gateway of this name.
+   * @returns true when the gateway that serves this surface was started anew
+   */
+  take(gateway: string, message: GatewayStatusMessage, isRetained: boolean, at: Millis): boolean {
+    const own = this.#of(gateway);
+    const isNew = own.take(message, isRetained, at);
+    const isNewOfAll = this.#all.take(message, isRetained, at);
+    if (this.#serving === null) return isNewOfAll;
+    return this.#serving === own && isNew;
+  }
+
+  /**
+   * This gateway serves the surface from now on.
+   * @returns true when another one did, or the same before it was started anew
+   */
+  served(gateway: string, session: string): boolean {
+    const before = this.session;
+    this.#isSaid = true;
+    this.#serving = this.#of(gateway);
+    this.#serving.expect(session);
+    return before !== null && before !== session;
+  }
+
+  /** Bindings have come: a gateway that does not say whom it serves is the only one. */
+  bound(): void {
+    if (!this.#isSaid) this.#serving = null;
+  }
+
+  /** Gateway time now, Unix milliseconds; null before the first beat. */
+  time(at: Millis): number | null {
+    return this.#current.time(at);
+  }
+
+  /** Why commands cannot be sent now, one sentence; null when they can. */
+  problem(at: Millis): string | null {
+    return this.#current.problem(at);
+  }
+
+  get #current(): Beats {
+    return this.#serving ?? this.#all;
+  }
+
+  #of(gateway: string): Beats {
+    const known = this.#each.get(gateway);
+    if (known) return known;
+    if (this.#each.size >= maxGateways) {
+      const oldest = [...this.#each].find(([, beats]) => beats !== this.#serving);
+      if (oldest) this.#each.delete(oldest[0]);
+    }
+    const beats = new Beats(this.#beatIntervalMs);
+    this.#each.set(gateway, beats);
+    return beats;
   }
 }

@@ -2,11 +2,9 @@
  * The Pi's end of the relay: turns what comes from the gateway into inputs of the surface, and intents into
  * commands. What cannot be sent now is never sent: it gets its end here and at once.
  */
-import type { CredentialSource, Credentials, Level } from '../../attest/types.ts';
-import type { Clock } from '../../clock.ts';
+import type { Credentials, Level } from '../../attest/types.ts';
 import type { PartHealth } from '../../health.ts';
-import type { Log } from '../../log.ts';
-import type { Ack, ControlSpec, Intent, LinkState, SurfaceInput } from '../../surface/types.ts';
+import type { Ack, Intent, LinkState, SurfaceInput } from '../../surface/types.ts';
 import {
   ackMessage,
   type CtlMessage,
@@ -21,59 +19,14 @@ import { parseTopic, type UpLeaf, upTopic } from '../wire/topics.ts';
 import { Commands, localEnd } from './commands.ts';
 import { GatewayWatch } from './gateway-watch.ts';
 import { Inbox } from './inbox.ts';
-import { encodeBirth, encodeCommand, encodeStatus, encodeTele } from './outgoing.ts';
+import { encodeBirth, encodeCertificate, encodeCommand, encodeStatus, encodeTele } from './outgoing.ts';
 import { defaultTiming, type LinkTiming } from './timing.ts';
 import { TouchTraces } from './touch-traces.ts';
+import type { Link, LinkOptions, LinkStatus } from './types.ts';
 import type { WantedUpdate } from './updater.ts';
 import { type Line, Uplink } from './uplink.ts';
 
-export interface LinkOptions {
-  readonly credentials: CredentialSource;
-  /** What the birth message says of this surface. */
-  readonly birth: {
-    readonly model: string;
-    readonly firmware: string;
-    readonly controls: readonly Pick<ControlSpec, 'name' | 'kind' | 'hasMotor'>[];
-  };
-  readonly clock: Clock;
-  readonly log: Log;
-  /** 0 up to 1, for jitter. */
-  readonly random: () => number;
-  readonly timing?: Partial<LinkTiming>;
-}
-
-/** What the link does now, for health and status pages. */
-export interface LinkStatus {
-  readonly state: LinkState;
-  readonly detail: string;
-  readonly isAttested: boolean;
-  /** What the gateway has found to hold of this surface's software; null when it is not attested. */
-  readonly level: Level | null;
-  readonly session: string | null;
-  readonly gatewaySession: string | null;
-  /** Attempts in a row that brought nothing lasting. */
-  readonly attempts: number;
-  readonly commandsUnderWay: number;
-  readonly counters: Readonly<Record<string, number>>;
-}
-
-export interface Link {
-  /** Connects and stays connected until the signal fires or `stop`. */
-  start(signal: AbortSignal): void;
-  /** One listener; it may call `send`. */
-  onInput(listener: (input: SurfaceInput) => void): void;
-  /** Sends now, or answers `expired`; every intent gets exactly one end. */
-  send(intent: Intent): void;
-  /** One listener, for what the gateway wants this surface to run. */
-  onUpdate(listener: (wanted: WantedUpdate) => void): void;
-  /** How this surface stands to updates: told now if there is a connection, and after each birth. */
-  report(update: UpdateReport): void;
-  readonly state: LinkState;
-  status(): LinkStatus;
-  health(): PartHealth;
-  /** Says good-bye to the gateway and ends; may be called twice. */
-  stop(): Promise<void>;
-}
+export type { Link, LinkOptions, LinkStatus };
 
 type LinkInput = Extract<SurfaceInput, { type: 'link' }>;
 
@@ -103,6 +56,8 @@ class MqttLink implements Link {
   #heardAt = 0;
   #teleAt = 0;
   #tick: NodeJS.Timeout | null = null;
+  /** A gateway has asked for the certificate. */
+  #isShowing = false;
   #isStarted = false;
   #stopped: Promise<void> | null = null;
 
@@ -221,10 +176,16 @@ class MqttLink implements Link {
     this.#heardAt = this.#now();
     const { trust, level } = line.credentials;
     this.#trust = { ...this.#trust, isCertified: trust === 'tpm', level };
+    if (this.#isShowing) this.#showCertificate(line);
     const status = encodeStatus(line.session, 'online', this.#unixMs());
     this.#publish(line, 'status', status, { qos: 1, isRetained: true });
     this.#giveBirth(line);
     this.#show();
+  }
+
+  #showCertificate(line: Line): void {
+    const payload = encodeCertificate(line.credentials.certificatePem);
+    this.#publish(line, 'certificate', payload, { qos: 1, isRetained: false });
   }
 
   #giveBirth(line: Line): void {
@@ -280,10 +241,8 @@ class MqttLink implements Link {
         break;
       case 'status':
         read(decode(gatewayStatusMessage, payload), (message) => {
-          if (this.#watch.take(message, isRetained, at)) {
-            this.#inbox.restart();
-            this.#tell(this.#commands.gatewayChanged());
-          }
+          const gateway = address.direction === 'gateway' ? address.gateway : '';
+          if (this.#watch.take(gateway, message, isRetained, at)) this.#gatewayChanged();
           this.#show();
         });
         break;
@@ -310,8 +269,17 @@ class MqttLink implements Link {
       case 'tracing':
         this.#traces.want();
         break;
+      case 'served':
+        if (this.#watch.served(message.gateway, message.session)) this.#gatewayChanged();
+        this.#show();
+        break;
+      case 'show-certificate':
+        this.#isShowing = true;
+        if (this.#uplink.line !== null) this.#showCertificate(this.#uplink.line);
+        break;
       case 'bindings': {
         this.#traces.forget();
+        this.#watch.bound();
         const all = this.#inbox.bindings(message);
         if (all === null) break;
         this.#trust = { ...this.#trust, isTokenOnly: all.trust === 'token' };
@@ -320,6 +288,12 @@ class MqttLink implements Link {
         break;
       }
     }
+  }
+
+  /** Whoever serves now follows nothing of before, and numbers its messages anew. */
+  #gatewayChanged(): void {
+    this.#inbox.restart();
+    this.#tell(this.#commands.gatewayChanged());
   }
 
   #tell(acks: readonly Ack[]): void {

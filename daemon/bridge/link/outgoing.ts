@@ -2,6 +2,7 @@
 import type { ControlSpec, Intent } from '../../surface/types.ts';
 import {
   type BirthMessage,
+  type CertificateMessage,
   type CommandMessage,
   encode,
   maxMessageBytes,
@@ -56,6 +57,13 @@ export function encodeBirth(
     if (Buffer.byteLength(JSON.stringify(message)) <= maxMessageBytes) return encode(message);
     controls.pop();
   }
+}
+
+/** @param certificatePem of this connection; of a chain the first */
+export function encodeCertificate(certificatePem: string): Buffer {
+  const [, base64 = ''] = /-----BEGIN CERTIFICATE-----([^-]+)-----END/.exec(certificatePem) ?? [];
+  const message: CertificateMessage = { v: wireVersion, certificate: base64.replace(/\s/g, '') };
+  return encode(message);
 }
 
 /** @param traceparent null: the command belongs to no trace */

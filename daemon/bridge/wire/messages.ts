@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { versionPattern } from '../../version.ts';
-import { maxSlots, wireVersion } from './topics.ts';
+import { maxSlots, segmentPattern, wireVersion } from './topics.ts';
 import { maxTraceparentLength } from './traceparent.ts';
 
 /** Largest payload that either end accepts, bytes. */
@@ -23,7 +23,8 @@ const unixMs = z.int().min(0);
 const replicas = z.int().min(0).max(2_147_483_647);
 const text = (max: number) => z.string().max(max);
 const colour = z.enum(['blue', 'orange', 'green', 'yellow', 'sky', 'vermilion', 'purple', 'white']);
-const guard = z.enum(['zero', 'autoscaler', 'gitops', 'claims']);
+/** The last two are only for bindings of verbs that older surfaces are not told of. */
+const guard = z.enum(['zero', 'autoscaler', 'gitops', 'claims', 'disrupts', 'loses']);
 const slotNumber = z
   .int()
   .min(0)
@@ -101,6 +102,18 @@ export const teleMessage = z.strictObject({
   at: unixMs,
   counters: z.record(z.string().regex(/^[a-zA-Z0-9_.-]{1,48}$/), z.number()),
   update: updateReport.optional(),
+});
+
+/**
+ * up/certificate, QoS 1: the client certificate of this connection, DER in base64. Sent when the ctl message
+ * `show-certificate` asks for it and with every birth after that, to gateways that do not see the connection themselves.
+ */
+export const certificateMessage = z.strictObject({
+  v,
+  certificate: z
+    .string()
+    .max(3072)
+    .regex(/^[A-Za-z0-9+/]+={0,2}$/),
 });
 
 /** down/ack, QoS 1. */
@@ -191,6 +204,14 @@ export const ctlMessage = z.discriminatedUnion('type', [
    * gateway. Surfaces that know nothing of traces count it as unreadable and go on.
    */
   z.strictObject({ v, type: z.literal('tracing') }),
+  /**
+   * Comes before the bindings: this gateway serves the surface from now on, and its status alone is heartbeat and clock. Another
+   * session means what a gateway that was restarted means. Surfaces that know nothing of it count it as unreadable and
+   * take the latest status of any gateway, as all do before the first one and when bindings come without it.
+   */
+  z.strictObject({ v, type: z.literal('served'), gateway: z.string().regex(segmentPattern), session }),
+  /** Surfaces that know nothing of it count it as unreadable; they are asked to renew then. */
+  z.strictObject({ v, type: z.literal('show-certificate') }),
 ]);
 
 /** Where a gateway has the bundle of a version, on the address where surfaces enrol. */
@@ -213,6 +234,7 @@ export type BirthMessage = z.infer<typeof birthMessage>;
 export type CommandMessage = z.infer<typeof commandMessage>;
 export type TeleMessage = z.infer<typeof teleMessage>;
 export type UpdateReport = Readonly<z.infer<typeof updateReport>>;
+export type CertificateMessage = z.infer<typeof certificateMessage>;
 export type AckMessage = z.infer<typeof ackMessage>;
 export type SlotMessage = z.infer<typeof slotMessage>;
 export type CtlMessage = z.infer<typeof ctlMessage>;

@@ -14,7 +14,7 @@ export const segmentPattern = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 /** Slots of one surface are numbered below this. */
 export const maxSlots = 64;
 
-export type UpLeaf = 'status' | 'birth' | 'cmd' | 'tele';
+export type UpLeaf = 'status' | 'birth' | 'cmd' | 'tele' | 'certificate';
 
 /** Where a topic of ours points, or null when it is not one of ours. */
 export type Address =
@@ -60,7 +60,7 @@ export const gatewayFilters = (site: string): readonly string[] => [
   `${topicRoot}/${site}/_gw/+/status`,
 ];
 
-const upLeaves: ReadonlySet<string> = new Set<UpLeaf>(['status', 'birth', 'cmd', 'tele']);
+const upLeaves: ReadonlySet<string> = new Set<UpLeaf>(['status', 'birth', 'cmd', 'tele', 'certificate']);
 
 /** Reads a topic; null for anything that is not exactly one of ours. */
 export function parseTopic(topic: string): Address | null {

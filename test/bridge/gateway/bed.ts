@@ -1,6 +1,7 @@
 /** Stand-ins for what the gateway loop is given: time, bus, registry. The cluster has a file of its own. */
 
 import type { CommandRecord } from '../../../daemon/bridge/gateway/command.ts';
+import { type Ownership, ownsAll } from '../../../daemon/bridge/gateway/ownership.ts';
 import { type Relay, startRelay } from '../../../daemon/bridge/gateway/relay.ts';
 import type { Timers } from '../../../daemon/bridge/gateway/timers.ts';
 import type { Cluster } from '../../../daemon/bridge/kube/types.ts';
@@ -243,6 +244,7 @@ export class Bench<Time extends Clock & Timers, Kube extends Cluster> {
   readonly records: CommandRecord[] = [];
   /** To be set before `start`. */
   fleet: Pick<Fleet, 'born' | 'went' | 'told'> | null = null;
+  ownership: Ownership = ownsAll;
   #relay: Relay | null = null;
   #seq = 0;
 
@@ -268,6 +270,7 @@ export class Bench<Time extends Clock & Timers, Kube extends Cluster> {
       log: silentLog,
       random: () => 0.5,
       fleet: this.fleet,
+      ownership: this.ownership,
       record: (entry) => this.records.push(entry),
     });
   }

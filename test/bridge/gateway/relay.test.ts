@@ -6,6 +6,7 @@ import { Bed, cart, surfaceOf } from './bed.ts';
 const bindingMessages = (bed: Bed): readonly string[] =>
   bed
     .ctl()
+    .filter(({ type }) => type !== 'served')
     .map((message) =>
       message.type === 'bindings' ? message.bindings.map(({ slot }) => slot).join() : message.type,
     );
@@ -15,9 +16,10 @@ t.test('after each birth: the bindings, then every slot', async (t) => {
   bed.cluster.add({ ...cart, name: 'pay' }, { desired: 1 });
   t.same(
     bed.bus.sent.map(({ topic }) => topic.replace('surfaced/v1/lab/', '')),
-    ['_gw/gw/status', 'desk/down/ctl', 'desk/down/slot/0', 'desk/down/slot/1'],
+    ['_gw/gw/status', 'desk/down/ctl', 'desk/down/ctl', 'desk/down/slot/0', 'desk/down/slot/1'],
   );
   t.match(bed.ctl(), [
+    { type: 'served', gateway: 'gw', session: bed.beats()[0]?.session },
     { type: 'bindings', part: 0, parts: 1, trust: 'token', bindings: [{ slot: 0 }, { slot: 1 }] },
   ]);
   t.match(bed.slots(0), [{ name: 'cart', desired: 3, ready: 3, condition: { state: 'ok' }, colour: 'blue' }]);
@@ -27,7 +29,7 @@ t.test('after each birth: the bindings, then every slot', async (t) => {
     t.equal(qos, 1);
   }
   bed.birth('desk');
-  t.equal(bed.ctl().length, 2);
+  t.equal(bed.ctl().length, 4);
   t.equal(bed.slots(0).length, 2, 'unchanged slots are sent again to who has just come');
   t.ok((bed.slots(0)[1]?.rev ?? 0) > (bed.slots(0)[0]?.rev ?? 0));
   t.ok((bed.slots(0)[0]?.rev ?? 0) >= 1_800_000_000_000, 'above the revisions of an earlier process');

@@ -66,15 +66,20 @@ t.test('back-off: at least a second, at most thirty, never the same for all', as
 t.test('the gateway counts as there after a fresh beat only', async (t) => {
   const watch = new GatewayWatch(5000);
   t.match(watch.problem(0), /Waiting/);
-  watch.take(beat({}), true, 0);
+  watch.take('gw', beat({}), true, 0);
   t.match(watch.problem(0), /Waiting/, 'a retained one may be of any age');
   t.equal(watch.time(0), null);
-  watch.take(beat({}), false, 0);
+  watch.take('gw', beat({}), false, 0);
   t.equal(watch.problem(15_000), null);
   t.match(watch.problem(15_001), /silent/);
-  watch.take(beat({ seq: 1, apiHealthy: false, detail: 'API server refuses connections' }), false, 15_001);
+  watch.take(
+    'gw',
+    beat({ seq: 1, apiHealthy: false, detail: 'API server refuses connections' }),
+    false,
+    15_001,
+  );
   t.equal(watch.problem(15_001), 'API server refuses connections');
-  watch.take(beat({ seq: 2 }), false, 15_002);
+  watch.take('gw', beat({ seq: 2 }), false, 15_002);
   t.equal(watch.problem(15_002), null);
   watch.awaitBeat();
   t.match(watch.problem(15_003), /Waiting/);
@@ -82,27 +87,27 @@ t.test('the gateway counts as there after a fresh beat only', async (t) => {
 
 t.test('only the will of the current session speaks for the gateway', async (t) => {
   const watch = new GatewayWatch(5000);
-  watch.take(beat({}), false, 0);
-  t.equal(watch.take(beat({ session: 'gateway-2', at: 1_001_000 }), false, 1000), true, 'started anew');
-  watch.take(beat({ state: 'offline', session: 'gateway-1', seq: 99 }), false, 1001);
+  watch.take('gw', beat({}), false, 0);
+  t.equal(watch.take('gw', beat({ session: 'gateway-2', at: 1_001_000 }), false, 1000), true, 'started anew');
+  watch.take('gw', beat({ state: 'offline', session: 'gateway-1', seq: 99 }), false, 1001);
   t.equal(watch.problem(1001), null, 'a late will');
-  t.equal(watch.take(beat({ session: 'gateway-1', at: 1_000_500 }), false, 1002), false, 'a late beat');
+  t.equal(watch.take('gw', beat({ session: 'gateway-1', at: 1_000_500 }), false, 1002), false, 'a late beat');
   t.equal(watch.session, 'gateway-2');
-  watch.take(beat({ state: 'offline', session: 'gateway-2', seq: 1 }), false, 1003);
+  watch.take('gw', beat({ state: 'offline', session: 'gateway-2', seq: 1 }), false, 1003);
   t.match(watch.problem(1003), /stopping/);
 });
 
 t.test('gateway time is that of the beat that was least delayed', async (t) => {
   const watch = new GatewayWatch(5000);
-  watch.take(beat({ seq: 1, at: 1_000_000 }), false, 300);
-  watch.take(beat({ seq: 2, at: 1_005_000 }), false, 5010);
-  watch.take(beat({ seq: 3, at: 1_010_000 }), false, 10_900);
+  watch.take('gw', beat({ seq: 1, at: 1_000_000 }), false, 300);
+  watch.take('gw', beat({ seq: 2, at: 1_005_000 }), false, 5010);
+  watch.take('gw', beat({ seq: 3, at: 1_010_000 }), false, 10_900);
   t.equal(watch.time(20_000), 1_019_990);
   fc.assert(
     fc.property(fc.array(fc.nat(2000), { minLength: 5, maxLength: 5 }), (delays) => {
       const one = new GatewayWatch(5000);
       for (const [seq, lateMs] of delays.entries())
-        one.take(beat({ seq, at: 1_000_000 + seq * 5000 }), false, seq * 5000 + lateMs);
+        one.take('gw', beat({ seq, at: 1_000_000 + seq * 5000 }), false, seq * 5000 + lateMs);
       return one.time(50_000) === 1_050_000 - Math.min(...delays);
     }),
   );
@@ -110,28 +115,28 @@ t.test('gateway time is that of the beat that was least delayed', async (t) => {
 
 t.test('a gateway clock that was set back is followed with the next beat', async (t) => {
   const watch = new GatewayWatch(5000);
-  watch.take(beat({ seq: 0, at: 9_000_000 }), false, 0);
-  watch.take(beat({ seq: 1, at: 1_005_000 }), false, 5000);
+  watch.take('gw', beat({ seq: 0, at: 9_000_000 }), false, 0);
+  watch.take('gw', beat({ seq: 1, at: 1_005_000 }), false, 5000);
   t.equal(watch.time(5000), 1_005_000, 'it would refuse what is issued ahead of its clock');
-  watch.take(beat({ seq: 2, at: 1_009_000 }), false, 10_000);
+  watch.take('gw', beat({ seq: 2, at: 1_009_000 }), false, 10_000);
   t.equal(watch.time(10_000), 1_010_000, 'by a little: a late beat');
 });
 
 t.test('a gateway that is started anew with its clock set back is heard', async (t) => {
   const back = beat({ session: 'gateway-2', at: 500_000 });
   const lost = new GatewayWatch(5000);
-  lost.take(beat({}), false, 0);
+  lost.take('gw', beat({}), false, 0);
   lost.awaitBeat();
-  t.equal(lost.take(back, false, 1000), true, 'after a lost connection');
+  t.equal(lost.take('gw', back, false, 1000), true, 'after a lost connection');
   t.equal(lost.problem(1000), null);
   t.equal(lost.time(1000), 500_000);
   const stopped = new GatewayWatch(5000);
-  stopped.take(beat({}), false, 0);
-  stopped.take(beat({ state: 'offline', seq: 1 }), false, 1000);
-  t.equal(stopped.take(back, false, 2000), true, 'after its good-bye');
+  stopped.take('gw', beat({}), false, 0);
+  stopped.take('gw', beat({ state: 'offline', seq: 1 }), false, 1000);
+  t.equal(stopped.take('gw', back, false, 2000), true, 'after its good-bye');
   const silent = new GatewayWatch(5000);
-  silent.take(beat({}), false, 0);
-  t.equal(silent.take(back, false, 15_001), true, 'after a silence');
+  silent.take('gw', beat({}), false, 0);
+  t.equal(silent.take('gw', back, false, 15_001), true, 'after a silence');
 });
 
 t.test('every command gets exactly one end, whatever is answered, lost, repeated or late', async () => {

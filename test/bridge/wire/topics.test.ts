@@ -21,7 +21,7 @@ t.test('every topic that is built reads back as it was built', async () => {
         JSON.stringify(Object.entries(parseTopic(topic) ?? {}).sort()) ===
         JSON.stringify(Object.entries(expected).sort());
       return (
-        (['status', 'birth', 'cmd', 'tele'] as const).every((leaf) =>
+        (['status', 'birth', 'cmd', 'tele', 'certificate'] as const).every((leaf) =>
           same(upTopic(site, surface, leaf), { site, surface, direction: 'up', leaf }),
         ) &&
         same(ackTopic(site, surface), { site, surface, direction: 'down', leaf: 'ack' }) &&
