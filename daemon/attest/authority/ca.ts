@@ -10,7 +10,7 @@ import type { Clock } from '../../clock.ts';
 import { SurfacedError } from '../../errors.ts';
 import { makeStateFolder, stateError, writeStateFile } from '../state-files.ts';
 import type { Level, Trust } from '../types.ts';
-import { type ClientIdentity, clientUri, readClientCertificate } from './client-certificate.ts';
+import { backdateMs, type ClientIdentity, clientUri, readClientCertificate } from './client-certificate.ts';
 import * as x509 from './x509.ts';
 
 const keyAlgorithm = { name: 'ECDSA', namedCurve: 'P-256' } as const;
@@ -18,8 +18,6 @@ const signingAlgorithm = { name: 'ECDSA', hash: 'SHA-256' } as const;
 const dayMs = 24 * 60 * 60 * 1000;
 const authorityLifeMs = 3650 * dayMs;
 const serverLifeMs = 365 * dayMs;
-/** Client certificates begin this much in the past, for brokers whose clock is a little behind. */
-const backdateMs = 60_000;
 /**
  * A Pi without a battery-backed clock may believe that it is 1970 until it has heard of the time. The beginning
  * of these certificates proves nothing (the pin does), so it is set where no clock is before it.

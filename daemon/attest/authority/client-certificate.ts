@@ -5,7 +5,12 @@ import * as x509 from './x509.ts';
 /** An identity with what its certificate was given for. */
 export interface ClientIdentity extends Identity {
   readonly evidence: string;
+  /** When it was issued, Unix milliseconds by the clock of the gateway that did. */
+  readonly issuedAt: number;
 }
+
+/** Client certificates begin this much in the past, for brokers whose clock is a little behind, milliseconds. */
+export const backdateMs = 60_000;
 
 interface Claims {
   readonly site: string;
@@ -53,6 +58,7 @@ export function readClientCertificate(der: Uint8Array, site: string): ClientIden
       level: level === undefined ? null : (Number(level) as Level),
       ekSha256: ekSha256 ?? null,
       evidence,
+      issuedAt: certificate.notBefore.getTime() + backdateMs,
       notAfter: certificate.notAfter.getTime(),
       serial: certificate.serialNumber,
     };

@@ -6,7 +6,7 @@
 import type { Clock } from '../../clock.ts';
 import type { LeaseRecord } from './types.ts';
 
-/** When a writing that succeeded was begun, by both clocks. */
+/** A moment by both clocks; mostly when a writing that succeeded was begun. */
 export interface Sent {
   /** Monotonic milliseconds. */
   readonly at: number;
@@ -19,6 +19,8 @@ interface Hold {
   sent: Sent;
   /** Monotonic milliseconds; later than now for a Lease that was made anew: there may have been one before it. */
   readonly actsFrom: number;
+  /** When it was taken, or may be acted on. */
+  readonly since: Sent;
   isLeaving: boolean;
 }
 
@@ -54,8 +56,11 @@ export class Grip {
     return this.#holds.get(shard) ?? null;
   }
 
-  take(shard: number, hold: Omit<Hold, 'isLeaving'>): void {
-    this.#holds.set(shard, { ...hold, isLeaving: false });
+  take(shard: number, hold: Omit<Hold, 'isLeaving' | 'since'>): void {
+    const now = this.#clock.monotonic();
+    const at = Math.max(now, hold.actsFrom);
+    const since = { at, wall: this.#clock.now() + at - now };
+    this.#holds.set(shard, { ...hold, since, isLeaving: false });
   }
 
   renewed(shard: number, record: LeaseRecord, sent: Sent): void {

@@ -72,6 +72,12 @@ class ShardKeeper implements Shards {
     return this.#grip.actsUntil(shardOf(surface, this.#options.count));
   }
 
+  heldSince(surface: string): Sent | null {
+    return this.isMine(surface)
+      ? (this.#grip.get(shardOf(surface, this.#options.count))?.since ?? null)
+      : null;
+  }
+
   onChange(listener: () => void | Promise<void>): void {
     this.#listeners.push(listener);
   }
@@ -320,8 +326,10 @@ class ShardKeeper implements Shards {
         );
       });
     const held = this.#acting();
-    if (held.join() === this.#mine) return;
-    this.#mine = held.join();
+    // One that was lost and taken again in between is news, too: others may have acted on it.
+    const mine = held.map((shard) => `${shard} since ${this.#grip.get(shard)?.since.at}`).join();
+    if (mine === this.#mine) return;
+    this.#mine = mine;
     log.info({ held, replicas: this.#replicas }, 'shards changed');
     await Promise.all(this.#listeners.map((listener) => listener()));
   }

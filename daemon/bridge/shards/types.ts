@@ -1,11 +1,18 @@
 /** Which of several gateways acts for which surface: what the parts of this folder say to each other. */
 
+import type { Sent } from './grip.ts';
+
 /** Who acts for which surface, as one gateway sees it now. */
 export interface Shards {
   /** Whether this gateway may act for the surface now; to be asked again right before every write. */
   isMine(surface: string): boolean;
   /** Monotonic milliseconds of the clock that was given; nothing may be started for the surface from then on. 0: not now either. */
   mayActUntil(surface: string): number;
+  /**
+   * When this gateway began to act for the surface, by both clocks; null: it does not. Another time means that somebody else
+   * may have acted since, even when nothing was heard of it.
+   */
+  heldSince(surface: string): Sent | null;
   /**
    * Hears that some surface may have changed hands: a hint to ask again. Before a shard is handed over on purpose what
    * listeners return is waited for, so that what is under way can come to its end; by then `isMine` is false already.
