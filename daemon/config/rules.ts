@@ -3,6 +3,7 @@
  * which then refuses `kubectl apply` at once. The CustomResourceDefinitions are generated from the same schemas.
  */
 import { z } from 'zod';
+import { takes, type VerbName, verbNames, verbShapes } from './verbs.ts';
 
 /** One rule of an object. */
 export interface Rule<Value> {
@@ -42,19 +43,81 @@ export function keyedBy<S extends z.ZodType>(schema: S, keys: readonly string[])
   return list;
 }
 
+/** What a target must hold to beside its fields: only Nodes are in no namespace. */
+export const targetRules: readonly Rule<{ apiVersion: string; kind: string; namespace: string }>[] = [
+  {
+    message: 'must be given, but for a Node',
+    path: ['namespace'],
+    cel: "(self.apiVersion == 'v1' && self.kind == 'Node') == (self.namespace == '')",
+    holds: ({ apiVersion, kind, namespace }) =>
+      (apiVersion === 'v1' && kind === 'Node') === (namespace === ''),
+  },
+];
+
+/** A binding as far as its rules look at it. */
+interface BoundFields {
+  readonly verb: VerbName;
+  readonly target: { readonly apiVersion: string; readonly kind: string };
+  readonly min: number;
+  readonly max?: number | undefined;
+  readonly zero: 'never' | 'arm';
+  readonly autoscaler: 'arm' | 'refuse' | 'minReplicas';
+  readonly show: 'pods' | 'claims';
+}
+
+const countVerbs = verbNames.filter((verb) => verbShapes[verb].number === 'count');
+const celList = (words: readonly string[]): string => `[${words.map((word) => `'${word}'`).join(', ')}]`;
+
+/** One rule a verb that does not take every kind. */
+const kindRules: readonly Rule<BoundFields>[] = verbNames.flatMap((verb) => {
+  const { targets } = verbShapes[verb];
+  if (targets === null) return [];
+  const isOne = targets.map(([group, kind]) =>
+    group === ''
+      ? `(self.target.apiVersion == 'v1' && self.target.kind == '${kind}')`
+      : `(self.target.apiVersion.startsWith('${group}/') && self.target.kind == '${kind}')`,
+  );
+  return {
+    message: `${verb} takes a ${targets.map(([, kind]) => kind).join(' or ')}`,
+    path: ['verb'],
+    cel: `self.verb != '${verb}' || ${isOne.join(' || ')}`,
+    holds: (binding) => binding.verb !== verb || takes(verb, binding.target),
+  };
+});
+
 /** What a binding must hold to beside its fields. */
-export const bindingRules: readonly Rule<{ min: number; max: number; zero: 'never' | 'arm' }>[] = [
+export const bindingRules: readonly Rule<BoundFields>[] = [
+  {
+    message: 'must be given where the verb takes a number, and nowhere else',
+    path: ['max'],
+    cel: `(self.verb in ${celList(countVerbs)}) == has(self.max)`,
+    holds: ({ verb, max }) => (verbShapes[verb].number === 'count') === (max !== undefined),
+  },
   {
     message: 'must not be above max',
     path: ['min'],
-    cel: 'self.min <= self.max',
-    holds: ({ min, max }) => min <= max,
+    cel: '!has(self.max) || self.min <= self.max',
+    holds: ({ min, max }) => max === undefined || min <= max,
   },
   {
     message: 'zero replicas need `zero: arm`',
     path: ['min'],
     cel: "self.min > 0 || self.zero == 'arm'",
     holds: ({ min, zero }) => min > 0 || zero === 'arm',
+  },
+  ...kindRules,
+  {
+    message: 'minReplicas is for the verb scale',
+    path: ['autoscaler'],
+    cel: "self.autoscaler != 'minReplicas' || self.verb == 'scale'",
+    holds: ({ autoscaler, verb }) => autoscaler !== 'minReplicas' || verb === 'scale',
+  },
+  {
+    message: 'claims are those of a StatefulSet that is scaled',
+    path: ['show'],
+    cel: "self.show != 'claims' || (self.verb == 'scale' && self.target.kind == 'StatefulSet')",
+    holds: ({ show, verb, target }) =>
+      show !== 'claims' || (verb === 'scale' && target.kind === 'StatefulSet'),
   },
 ];
 

@@ -8,8 +8,9 @@ import { admissionSchema, auditSchema, policySchema } from './gateway-trust.ts';
 import { controlName, panelSchema } from './panel.ts';
 import { type ReferenceSet, referenceSetSchema } from './reference-set.ts';
 import { type Rollout, rolloutSchema, updatesSchema } from './rollout.ts';
-import { bindingRules, keyedBy, withRules } from './rules.ts';
+import { bindingRules, keyedBy, targetRules, withRules } from './rules.ts';
 import { deviceMetricsSchema, gatewayMetricsSchema, tracingSchema } from './telemetry.ts';
+import { verbNames } from './verbs.ts';
 
 export { apiVersion, type ReferenceSet, type Rollout, referenceSetSchema };
 
@@ -23,8 +24,8 @@ const actor = z
   .string()
   .regex(/^(?!system:)[!-~]{1,200}$/, 'visible ASCII that does not begin with system:, at most 200');
 
-/** What a control scales: one object with a scale subresource. */
-export const targetSchema = z.strictObject({
+/** What a control acts on: one object. */
+const targetFields = z.strictObject({
   apiVersion: z
     .string()
     .regex(/^(?:[a-z0-9.-]+\/)?v[a-z0-9]+$/, 'group/version, e.g. apps/v1')
@@ -32,25 +33,39 @@ export const targetSchema = z.strictObject({
   kind: z
     .string()
     .regex(/^[A-Z][A-Za-z0-9]{0,62}$/, 'a kind such as Deployment')
-    .describe('Kind: anything with a scale subresource.'),
-  namespace: kubeName.describe('Namespace of the target.'),
+    .describe('Kind: anything with a scale subresource, or what the verb takes.'),
+  namespace: z
+    .string()
+    .max(253)
+    .default('')
+    .describe('Namespace of the target; left out for a Node, which is in none.'),
   name: kubeName.describe('Name of the target.'),
 });
+export const targetSchema = withRules(targetFields, targetRules);
 
 /** A control, its target and the limits between which it may act. */
 export const bindingSchema = withRules(
   z.strictObject({
     control: controlName,
     bank: z.int().min(0).max(63).default(0).describe('Bank that this binding is on; 0 is the first.'),
-    target: targetSchema.describe('What the control scales.'),
+    target: targetSchema.describe('What the control acts on.'),
+    verb: z
+      .enum(verbNames)
+      .default('scale')
+      .describe('What the control does to the target; docs/bind.md has a table.'),
     name: z
       .string()
       .min(1)
       .max(63)
       .optional()
       .describe('What displays call it; the target name when left out.'),
-    min: z.int().min(0).max(100_000).default(1).describe('Least replicas that this control asks for.'),
-    max: z.int().min(1).max(100_000).describe('Most replicas that this control asks for.'),
+    min: z.int().min(0).max(100_000).default(1).describe('Least number that this control asks for.'),
+    max: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .optional()
+      .describe('Most that this control asks for; needed where the verb takes a number.'),
     step: z.int().min(1).max(1000).default(1).describe('Replicas for one detent.'),
     colour: z
       .enum(['blue', 'orange', 'green', 'yellow', 'sky', 'vermilion', 'purple', 'white'])
@@ -67,9 +82,15 @@ export const bindingSchema = withRules(
       .default('never')
       .describe('Whether zero replicas can be asked for, after arming.'),
     autoscaler: z
-      .enum(['arm', 'refuse'])
+      .enum(['arm', 'refuse', 'minReplicas'])
       .default('arm')
-      .describe('What to do when an autoscaler or GitOps tool owns the number.'),
+      .describe(
+        'What to do when an autoscaler or GitOps tool owns the number; minReplicas: move the least number of the autoscaler instead.',
+      ),
+    show: z
+      .enum(['pods', 'claims'])
+      .default('pods')
+      .describe('What the lights are: the Pods, or the volume claims of a StatefulSet.'),
     invert: z.boolean().default(false).describe('Turns the direction of the control around.'),
   }),
   bindingRules,

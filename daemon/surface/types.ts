@@ -93,8 +93,14 @@ export interface PanelState {
 
 export type Takeover = 'pickup' | 'motor' | 'relative' | 'jump';
 
-/** Why a command needs arming before it acts. */
-export type Guard = 'zero' | 'autoscaler' | 'gitops' | 'claims';
+/**
+ * Why a command needs arming before it acts. `disrupts`: Pods in service are ended. `loses`: something is lost that nothing
+ * brings back.
+ */
+export type Guard = 'zero' | 'autoscaler' | 'gitops' | 'claims' | 'disrupts' | 'loses';
+
+/** What a control does with its target. */
+export type Verb = 'scale' | 'floor' | 'ceiling' | 'restart' | 'pause' | 'suspend' | 'cordon' | 'drain';
 
 /** A binding as the surface needs it; the target itself stays on the gateway. */
 export interface Binding {

@@ -3,7 +3,7 @@ import t from 'tap';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { definitionHashes } from '../../daemon/bridge/registry/cluster/definition-hashes.ts';
-import { keyedBy, withRules } from '../../daemon/config/rules.ts';
+import { bindingRules, keyedBy, withRules } from '../../daemon/config/rules.ts';
 import { definitionFiles } from '../../scripts/crd/definitions.ts';
 import { type StructuralNode, structuralOf } from '../../scripts/crd/structural.ts';
 import { root } from '../structure/source-files.ts';
@@ -74,10 +74,11 @@ t.test('the definitions are what Kubernetes takes', async (t) => {
     'x-kubernetes-list-type': 'map',
     'x-kubernetes-list-map-keys': ['bank', 'control'],
     items: {
-      'x-kubernetes-validations': [
-        { rule: 'self.min <= self.max', message: 'must not be above max', fieldPath: '.min' },
-        { rule: "self.min > 0 || self.zero == 'arm'" },
-      ],
+      'x-kubernetes-validations': bindingRules.map(({ cel, message, path }) => ({
+        rule: cel,
+        message,
+        fieldPath: `.${path.join('.')}`,
+      })),
     },
   });
 });

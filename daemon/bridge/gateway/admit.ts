@@ -3,6 +3,7 @@
  * each rule looks at the facts and returns the end of the command, or null to let it pass.
  */
 import type { BindingConfig, ControlSurface } from '../../config/schema.ts';
+import { rangeOf, verbShapes } from '../../config/verbs.ts';
 import {
   type CommandMessage,
   commandMessage,
@@ -83,10 +84,10 @@ export const refuseUntimely: Rule = ({ message, now, startedAt }) => {
 /** Zero has its own switch, because it is the one number that takes a service away. */
 export const refuseOutOfRange: Rule = ({ binding, message: { want } }) => {
   if (!binding) return null;
-  if (want === 0 && binding.zero === 'never')
+  const { min, max } = rangeOf(binding);
+  if (want === 0 && verbShapes[binding.verb].number === 'count' && binding.zero === 'never')
     return endOf('denied', 'ZeroNotAllowed', 'The binding does not allow zero replicas (zero: never).');
-  if (want < binding.min || want > binding.max)
-    return endOf('denied', 'OutOfRange', `${want} is outside ${binding.min} to ${binding.max}.`);
+  if (want < min || want > max) return endOf('denied', 'OutOfRange', `${want} is outside ${min} to ${max}.`);
   return null;
 };
 

@@ -2,7 +2,7 @@
 import type { Clock } from '../../clock.ts';
 import type { BindingConfig, GatewayConfig } from '../../config/schema.ts';
 import type { Log } from '../../log.ts';
-import type { Actor, Cluster, Scale, TargetSnapshot } from '../kube/types.ts';
+import type { Actor, Cluster, Numbered, TargetSnapshot } from '../kube/types.ts';
 import type { CommandTracer, Observe } from '../observer.ts';
 import type { Registry } from '../registry/types.ts';
 import { type AckMessage, type CommandMessage, maxTtlMs } from '../wire/messages.ts';
@@ -18,14 +18,16 @@ import {
 } from './admit.ts';
 import { ackOf, Command, type CommandRecord, type End, endOf } from './command.ts';
 import { follow } from './following.ts';
-import { guardsFor, isArmed, needsArm, refuseOwned } from './guards.ts';
+import { isArmed, needsArm, refuseOwned } from './guards.ts';
 import { superseded, TargetLine } from './line.ts';
 import { OnceWindow } from './once.ts';
 import { handedOver, type Ownership, release } from './ownership.ts';
 import { TokenBucket } from './rate.ts';
-import { setScale } from './scale.ts';
-import { targetKey } from './slots.ts';
+import { setNumber } from './set-number.ts';
+import { bindingKey } from './slots.ts';
 import type { Timers } from './timers.ts';
+import { type Acting, actingOn } from './verbs/table.ts';
+import { numberAfter, type Order } from './verbs/verb.ts';
 
 /** Commands a second of one surface, and at once; a panel of sixteen faders in motion sends 32 a second. */
 const ratePerSecond = 40;
@@ -166,7 +168,7 @@ export class Commands {
   }
 
   #lineOf(command: Command): TargetLine {
-    const key = command.binding ? targetKey(command.binding.target) : '';
+    const key = command.binding ? bindingKey(command.binding) : '';
     const known = this.#lines.get(key);
     if (known) return known;
     const line = new TargetLine(
@@ -257,44 +259,51 @@ export class Commands {
       );
       return;
     }
-    const snapshot = slot.snapshot();
+    const acting = actingOn(slot.binding, slot.snapshot());
+    const { verb, snapshot } = acting;
     if (!snapshot.target) {
       command.end(unseen(snapshot));
       return;
     }
+    const { want, saw } = message;
     const arm = message.arm ?? [];
-    const needs = guardsFor(snapshot, message.want, message.saw);
-    const owned = refuseOwned(slot.binding, needs, snapshot.target.desired);
+    const needs = verb.guards(snapshot, want, saw);
+    const owned = refuseOwned(slot.binding, needs, verb.numberOf(snapshot)) ?? verb.refuse(snapshot, want);
     if (owned) {
       command.end(owned);
       return;
     }
-    const ref = slot.binding.target;
+    const order: Order = {
+      ref: acting.ref,
+      actor: this.#actorOf(surface),
+      want,
+      id: message.id,
+      issuedAt: message.issuedAt,
+    };
     const isDryRun = !isArmed(needs, arm);
     /** Everything that may have changed while the API server was asked. */
-    const refuse = (scale: Scale): End | null => {
+    const refuse = (read: Numbered): End | null => {
       const current = slotNow();
       const meanwhile = this.#refusedMeanwhile(command, current);
       if (meanwhile) return meanwhile;
-      if (line.isOutdated(command)) return superseded(scale.replicas);
+      if (line.isOutdated(command)) return superseded(read.replicas);
       if (isDryRun) return null;
-      const needed = guardsFor(current?.snapshot() ?? snapshot, message.want, scale.replicas);
-      const taken = refuseOwned(slot.binding, needed, scale.replicas);
+      const now = current ? actingOn(current.binding, current.snapshot()) : acting;
+      if (!isSameObject(now, acting))
+        return endOf('stale', 'OwnerChanged', 'It is another object now that decides about the number.');
+      const needed = verb.guards(now.snapshot, want, read.replicas);
+      const taken = refuseOwned(slot.binding, needed, read.replicas);
       if (taken) return taken;
-      if (!isArmed(needed, arm)) return needsArm(needed, scale.replicas);
+      if (!isArmed(needed, arm)) return needsArm(needed, read.replicas);
       command.hasPut = true;
       return null;
     };
-    const outcome = await setScale(
+    const mayActUntil = (): number => this.#tools.ownership.mayActUntil(surface);
+    const outcome = await setNumber(
       {
-        ref,
-        actor: this.#actorOf(surface),
-        want: message.want,
-        saw: message.saw,
+        ...{ verb, order, saw, isDryRun, refuse },
         uid: snapshot.target.uid,
-        isDryRun,
-        deadlineAt: Math.min(command.deadlineAt, this.#tools.ownership.mayActUntil(surface)),
-        refuse,
+        deadlineAt: Math.min(command.deadlineAt, mayActUntil()),
         signal: command.signal,
       },
       this.#tools,
@@ -302,12 +311,16 @@ export class Commands {
     if ('end' in outcome) {
       command.end(outcome.end);
     } else if (isDryRun) {
-      command.end(needsArm(needs, message.saw));
+      command.end(needsArm(needs, saw));
     } else if (command.stage === 'received') {
-      command.accept(outcome.scale.replicas);
+      const { written } = outcome;
+      command.accept(numberAfter(verb, written.replicas));
       line.accepted(command);
       if (!this.#tools.ownership.isMine(surface)) command.end(handedOver(command));
-      else follow(command, ref, outcome.scale, (now) => line.setBy(command, now), this.#tools);
+      else {
+        const accepted = { verb, order, written, binding: slot.binding, mayActUntil };
+        follow(command, accepted, (now) => line.setBy(command, now), this.#tools);
+      }
     }
   }
 
@@ -360,6 +373,9 @@ export class Commands {
     };
   }
 }
+
+const isSameObject = (one: Acting, other: Acting): boolean =>
+  one.verb === other.verb && one.snapshot.target?.uid === other.snapshot.target?.uid;
 
 /** What is not seen is not touched: without its state nobody knows which guards apply. */
 function unseen({ problem }: TargetSnapshot): End {

@@ -4,7 +4,9 @@
  */
 import type { TargetSnapshot, WarningEvent } from '../kube/types.ts';
 import { type End, endOf } from './command.ts';
-import { type Trouble, troubleOf, troubleOfEvents } from './trouble.ts';
+import { isOwned } from './guards.ts';
+import { type Trouble, troubleOfEvents } from './trouble.ts';
+import { type Company, numberAfter, type Order, type Progress, type Verb } from './verbs/verb.ts';
 
 /** Times of following, milliseconds. */
 export const followTimes = {
@@ -13,8 +15,8 @@ export const followTimes = {
    * controller looks every 15 s, Argo CD's self-heal every 5 s.
    */
   ownerHoldMs: 20_000,
-  /** Without progress for so long, the target counts as stuck although nothing says why. */
-  noProgressMs: 120_000,
+  /** So long the watch may be behind an accepted write. */
+  unseenMs: 120_000,
   /** Nothing is followed longer than this. */
   longestMs: 900_000,
   /** Without progress for so long, the events are asked. */
@@ -35,12 +37,15 @@ export type Verdict =
   | { readonly type: 'wait'; readonly inMs: number; readonly asksEvents: boolean };
 
 export interface FollowFacts {
-  readonly want: number;
+  readonly verb: Verb;
+  readonly order: Order;
   readonly uid: string;
   /** resourceVersion that the PUT returned: what is older than it does not know the number yet. */
   readonly resourceVersion: string;
   /** Monotonic milliseconds. */
   readonly acceptedAt: number;
+  /** Work that goes along with it; null: none. */
+  readonly company: Company | null;
 }
 
 /** Follows one accepted number. */
@@ -70,8 +75,10 @@ export class Follower {
 
   /** Judges a snapshot; `now` is monotonic milliseconds. */
   look(snapshot: TargetSnapshot, now: number): Verdict {
-    const { want, uid, acceptedAt } = this.#facts;
+    const { verb, order, uid, acceptedAt } = this.#facts;
+    const { want } = order;
     const { target, problem } = snapshot;
+    const number = verb.numberOf(snapshot);
     const lastsMs = now - acceptedAt;
     if (!target && problem?.state === 'missing')
       return ended('reverted', 'TargetDeleted', 'The target was deleted.', null);
@@ -87,45 +94,43 @@ export class Follower {
       return { type: 'wait', inMs: followTimes.longestMs - lastsMs, asksEvents: false };
     }
     if (target.uid !== uid)
-      return ended('reverted', 'Replaced', 'The target was deleted and made anew.', target.desired);
-    if (target.isDeleting)
-      return ended('reverted', 'TargetDeleted', 'The target is being deleted.', target.desired);
+      return ended('reverted', 'Replaced', 'The target was deleted and made anew.', number);
+    if (target.isDeleting) return ended('reverted', 'TargetDeleted', 'The target is being deleted.', number);
     this.#hasSeen ||=
-      isAtLeast(target.resourceVersion, this.#facts.resourceVersion) ?? target.desired === want;
+      isAtLeast(target.resourceVersion, this.#facts.resourceVersion) ?? verb.isInForce(snapshot, order);
     if (!this.#hasSeen) {
-      const leftMs = this.#leftMs(now);
+      const leftMs = acceptedAt + followTimes.unseenMs - now;
       if (leftMs > 0) return { type: 'wait', inMs: leftMs, asksEvents: false };
       return ended('expired', 'NotFollowed', 'It was accepted, but nothing is seen of it.', null);
     }
-    if (target.desired !== want) return { type: 'changed', now: target.desired };
+    if (!verb.isInForce(snapshot, order)) return { type: 'changed', now: number ?? 0 };
 
-    if (isThere(snapshot, want)) {
-      const holdMs = snapshot.autoscaler || target.gitops ? followTimes.ownerHoldMs - lastsMs : 0;
-      if (holdMs > 0) return { type: 'wait', inMs: holdMs, asksEvents: false };
-      return ended('converged', '', want === 1 ? '1 Pod is ready.' : `${want} Pods are ready.`, want);
-    }
-    return this.#stuck(snapshot, now);
+    const progress = verb.progress(snapshot, order);
+    if (progress.done === null) return this.#stuck(progress, now);
+    const holdMs = isOwned(verb.guards(snapshot, want, want)) ? followTimes.ownerHoldMs - lastsMs : 0;
+    if (holdMs > 0) return { type: 'wait', inMs: holdMs, asksEvents: false };
+    return ended('converged', '', progress.done, numberAfter(verb, want));
   }
 
-  #stuck(snapshot: TargetSnapshot, now: number): Verdict {
-    const { want } = this.#facts;
-    const { target, pods } = snapshot;
-    const terminating = pods.filter(({ light }) => light === 'terminating').length;
-    const progress = `${target?.observed}/${target?.ready}/${pods.length}/${terminating}`;
-    if (progress !== this.#progress) {
-      this.#progress = progress;
+  #stuck(progress: Progress, now: number): Verdict {
+    const { verb, order, company } = this.#facts;
+    const number = numberAfter(verb, order.want);
+    if (progress.mark !== this.#progress) {
+      this.#progress = progress.mark;
       this.#progressAt = now;
     }
-    const trouble = troubleOf(snapshot) ?? troubleOfEvents(this.#events, this.#eventsSince);
+    const eventTrouble = progress.hasEvents ? troubleOfEvents(this.#events, this.#eventsSince) : null;
+    const trouble = progress.trouble ?? company?.trouble() ?? eventTrouble;
     this.#troubleSince = trouble ? (this.#troubleSince ?? now) : null;
     if (trouble && this.#troubleSince !== null) {
       const leftMs = this.#troubleSince + trouble.settleMs - now;
-      if (leftMs <= 0) return blocked(trouble, want);
+      if (leftMs <= 0) return blocked(trouble, number);
       return { type: 'wait', inMs: leftMs, asksEvents: false };
     }
     const quietMs = now - this.#progressAt;
     const leftMs = this.#leftMs(now);
-    if (leftMs <= 0) return blocked(this.#notReady(snapshot, terminating), want);
+    if (leftMs <= 0) return blocked(company?.waitsFor() ?? this.#explained(progress.stalled), number);
+    if (!progress.hasEvents) return { type: 'wait', inMs: leftMs, asksEvents: false };
     if (quietMs < followTimes.askEventsAfterMs)
       return { type: 'wait', inMs: followTimes.askEventsAfterMs - quietMs, asksEvents: false };
     return { type: 'wait', inMs: Math.min(leftMs, 5 * followTimes.askEventsAfterMs), asksEvents: true };
@@ -133,34 +138,17 @@ export class Follower {
 
   #leftMs(now: number): number {
     return Math.min(
-      this.#progressAt + followTimes.noProgressMs - now,
+      this.#progressAt + this.#facts.verb.patienceMs - now,
       this.#facts.acceptedAt + followTimes.longestMs - now,
     );
   }
 
-  #notReady({ target }: TargetSnapshot, terminating: number): Trouble {
+  /** With the newest warning, which is the likeliest reason. */
+  #explained(stalled: Trouble): Trouble {
     const newest = this.#events.find(({ at }) => at >= this.#eventsSince);
-    const why = newest ? ` ${newest.reason}: ${newest.message}` : '';
-    const isDown = terminating > 0 && target !== null && target.ready >= this.#facts.want;
-    return {
-      reason: isDown ? 'StillTerminating' : 'NotReady',
-      message: isDown
-        ? `${terminating} Pods do not go away.${why}`
-        : `${target?.ready ?? 0} of ${this.#facts.want} Pods are ready and it has stopped there.${why}`,
-      settleMs: 0,
-    };
+    if (!newest) return stalled;
+    return { ...stalled, message: `${stalled.message} ${newest.reason}: ${newest.message}` };
   }
-}
-
-/** The target has taken the number in, has as many Pods and all are ready; none is left that has to go. */
-function isThere({ target, pods }: TargetSnapshot, want: number): boolean {
-  return (
-    target !== null &&
-    target.observedGeneration >= target.generation &&
-    target.observed === want &&
-    target.ready === want &&
-    pods.every(({ light }) => light !== 'terminating')
-  );
 }
 
 /**

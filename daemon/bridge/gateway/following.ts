@@ -1,11 +1,13 @@
 /** Follows accepted commands to their end: feeds the follower with snapshots and names who set a number back. */
 import type { Clock } from '../../clock.ts';
-import type { TargetRef } from '../../config/schema.ts';
+import type { BindingConfig } from '../../config/schema.ts';
 import type { Log } from '../../log.ts';
-import type { Cluster, TargetWatch } from '../kube/types.ts';
+import type { Cluster, Numbered, TargetSnapshot, TargetWatch } from '../kube/types.ts';
 import { type Command, endOf } from './command.ts';
 import { type Changer, changerOf, Follower } from './follow.ts';
 import { type Timers, withLimit } from './timers.ts';
+import { actingOn } from './verbs/table.ts';
+import type { Order, Verb } from './verbs/verb.ts';
 
 export interface FollowTools {
   readonly cluster: Cluster;
@@ -13,6 +15,16 @@ export interface FollowTools {
   readonly timers: Timers;
   readonly log: Log;
   readonly fieldManager: string;
+}
+
+/** What was accepted. */
+export interface Accepted {
+  readonly verb: Verb;
+  readonly order: Order;
+  readonly written: Numbered;
+  readonly binding: BindingConfig;
+  /** Monotonic milliseconds after which nothing may be started for it, asked each time. */
+  readonly mayActUntil: () => number;
 }
 
 /** Changes come in bursts; one look serves those of so many milliseconds. */
@@ -28,14 +40,12 @@ const betweenAsksMs = 5000;
  */
 export function follow(
   command: Command,
-  ref: TargetRef,
-  accepted: { readonly uid: string; readonly resourceVersion: string },
+  { verb, order, written, binding, mayActUntil }: Accepted,
   setBy: (now: number) => Changer | null,
   tools: FollowTools,
 ): void {
   const { cluster, clock, timers, log } = tools;
-  const { want } = command.message;
-  const follower = new Follower({ want, ...accepted, acceptedAt: clock.monotonic() });
+  const ref = binding.target;
   const eventsSince = clock.now() - eventSlackMs;
   let cancelLook: (() => void) | null = null;
   let lookAt = Number.POSITIVE_INFINITY;
@@ -50,6 +60,20 @@ export function follow(
     cancelLook = timers.after(delayMs, look);
   };
   const watch: TargetWatch = cluster.watchTarget(ref, () => lookIn(burstMs));
+  const seen = (): TargetSnapshot => {
+    const now = actingOn(binding, watch.snapshot());
+    // While the autoscaler that was written is not seen, nor is anything of it.
+    return now.verb === verb ? now.snapshot : { ...now.snapshot, target: null };
+  };
+  const company =
+    verb.accompany?.(order, seen, {
+      ...{ cluster, clock, timers, log, mayActUntil },
+      signal: command.signal,
+      changed: () => lookIn(burstMs),
+    }) ?? null;
+  const { uid, resourceVersion } = written;
+  const facts = { verb, order, uid, resourceVersion, acceptedAt: clock.monotonic(), company };
+  const follower = new Follower(facts);
   command.signal.addEventListener('abort', () => {
     cancelLook?.();
     watch.close();
@@ -58,7 +82,7 @@ export function follow(
   function look(): void {
     cancelLook = null;
     lookAt = Number.POSITIVE_INFINITY;
-    const verdict = follower.look(watch.snapshot(), clock.monotonic());
+    const verdict = follower.look(seen(), clock.monotonic());
     switch (verdict.type) {
       case 'end':
         command.end(verdict.end);
@@ -79,8 +103,11 @@ export function follow(
     const snapshot = watch.snapshot();
     let changer = setBy(now);
     if (!changer) {
-      const known = snapshot.target?.replicasManager ?? null;
-      const manager = known ?? (await ask((signal) => cluster.replicasManager(ref, signal))) ?? null;
+      const known = verb.name === 'scale' ? (snapshot.target?.replicasManager ?? null) : null;
+      const manager =
+        known ??
+        (verb.name === 'scale' ? await ask((signal) => cluster.replicasManager(ref, signal)) : null) ??
+        null;
       changer = changerOf(manager, snapshot, tools.fieldManager);
     }
     command.end(endOf('reverted', changer.code, `Set to ${now} by ${changer.words}.`, now));

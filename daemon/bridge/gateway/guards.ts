@@ -1,51 +1,29 @@
-/** What makes a command risky, and the words for it (DESIGN.md rule 6). Pure. */
+/** What makes a command risky, and the words for it (ARCHITECTURE.md, rule 6). Pure; which guards apply a verb says. */
 import type { BindingConfig } from '../../config/schema.ts';
 import type { Guard } from '../../surface/types.ts';
 import type { TargetSnapshot } from '../kube/types.ts';
 import { type End, endOf } from './command.ts';
-
-/** A guard that applies, with one sentence that says why. */
-export interface GuardNeed {
-  readonly guard: Guard;
-  readonly words: string;
-}
-
-/**
- * All guards that apply to setting the target to `want`.
- * @param current spec.replicas now
- */
-export function guardsFor(snapshot: TargetSnapshot, want: number, current: number): readonly GuardNeed[] {
-  const needs: GuardNeed[] = [];
-  const { autoscaler, target } = snapshot;
-  if (want === 0) needs.push({ guard: 'zero', words: 'Zero replicas take the service away.' });
-  if (autoscaler) {
-    const after =
-      want === 0
-        ? 'zero switches it off until somebody sets a number again'
-        : want < autoscaler.min || want > autoscaler.max
-          ? `it will set it back within its ${autoscaler.min} to ${autoscaler.max}`
-          : `it may set another number of its ${autoscaler.min} to ${autoscaler.max}`;
-    needs.push({
-      guard: 'autoscaler',
-      words: `${autoscaler.kind} ${autoscaler.name} decides about the number: ${after}.`,
-    });
-  }
-  if (target?.gitops)
-    needs.push({
-      guard: 'gitops',
-      words: `${gitopsName(target.gitops)} keeps it as it is in Git and may set it back.`,
-    });
-  if (target?.deletesClaims && want < current)
-    needs.push({
-      guard: 'claims',
-      words: `The volume claims of the ${current - want} removed Pods are deleted with their data.`,
-    });
-  return needs;
-}
+import type { GuardNeed } from './verbs/verb.ts';
 
 /** How a GitOps tool is called on displays. */
 export const gitopsName = (gitops: { readonly tool: string; readonly name: string }): string =>
   gitops.name ? `${gitops.tool} ${gitops.name}` : gitops.tool;
+
+/** The guard of what a GitOps tool keeps, whatever is done to it. */
+export const gitopsGuard = ({ target }: TargetSnapshot): readonly GuardNeed[] =>
+  target?.gitops
+    ? [
+        {
+          guard: 'gitops',
+          words: `${gitopsName(target.gitops)} keeps it as it is in Git and may set it back.`,
+        },
+      ]
+    : [];
+
+const isOwner = ({ guard }: GuardNeed): boolean => guard === 'autoscaler' || guard === 'gitops';
+
+/** Whether something else decides about the number too, so that it must hold for a while to count. */
+export const isOwned = (needs: readonly GuardNeed[]): boolean => needs.some(isOwner);
 
 /** With `autoscaler: refuse` in the binding, a number that something else owns is not touched at all. */
 export function refuseOwned(
@@ -54,7 +32,7 @@ export function refuseOwned(
   now: number | null,
 ): End | null {
   if (binding.autoscaler !== 'refuse') return null;
-  const owned = needs.find(({ guard }) => guard === 'autoscaler' || guard === 'gitops');
+  const owned = needs.find(isOwner);
   if (!owned) return null;
   return endOf(
     'denied',
@@ -82,4 +60,6 @@ const guardCode: Readonly<Record<Guard, string>> = {
   autoscaler: 'OwnedByAutoscaler',
   gitops: 'OwnedByGitOps',
   claims: 'DeletesClaims',
+  disrupts: 'Disrupts',
+  loses: 'LosesData',
 };

@@ -1,5 +1,6 @@
 /** Which slot number stands for which binding, and what a surface is told about its bindings. */
 import type { BindingConfig, TargetRef } from '../../config/schema.ts';
+import { rangeOf } from '../../config/verbs.ts';
 import type { Binding, Colour, ControlKind, Takeover } from '../../surface/types.ts';
 import { maxSlots } from '../wire/topics.ts';
 
@@ -17,6 +18,10 @@ export function targetKey({ apiVersion, kind, namespace, name }: TargetRef): str
   return `${slash < 0 ? '' : apiVersion.slice(0, slash)}/${kind}/${namespace}/${name}`;
 }
 
+/** One key for what is done to one object: commands of one key wait for each other. */
+export const bindingKey = ({ verb, target }: Pick<BindingConfig, 'verb' | 'target'>): string =>
+  verb === 'scale' ? targetKey(target) : `${targetKey(target)}#${verb}`;
+
 /**
  * Gives each binding of one surface a slot number. A number keeps its target as long as it can: a command that
  * was on its way while the bindings changed then meets an empty slot, never another target.
@@ -30,7 +35,7 @@ export class SlotTable {
    * @param now Unix milliseconds
    */
   assign(bindings: readonly BindingConfig[], now: number): readonly Slot[] {
-    const keys = bindings.map((one) => `${one.bank}/${one.control}/${targetKey(one.target)}`);
+    const keys = bindings.map((one) => `${one.bank}/${one.control}/${bindingKey(one)}`);
     for (const use of this.#uses.values()) {
       if (use.isUsed && !keys.includes(use.key)) {
         use.isUsed = false;
@@ -126,8 +131,7 @@ export function resolveBindings(slots: readonly Slot[], controls: readonly BornC
         bank,
         name: nameOf(binding),
         colour: colours.get(slot) ?? 'blue',
-        min: binding.min,
-        max: binding.max,
+        ...rangeOf(binding),
         step: binding.step,
         takeover: binding.takeover ?? defaultTakeover(born),
         zero: binding.zero,

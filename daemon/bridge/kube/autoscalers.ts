@@ -1,4 +1,5 @@
 /** HorizontalPodAutoscaler (autoscaling/v2) and KEDA ScaledObject (keda.sh/v1alpha1), as far as they are needed. */
+import { groupOf } from '../../config/verbs.ts';
 import { count, type Fields, fields, text } from './read.ts';
 import type { Autoscaler, TargetRef } from './types.ts';
 
@@ -10,8 +11,10 @@ export interface AutoscalerRecord {
   readonly name: string;
 }
 
-const groupOf = (apiVersion: string): string =>
-  apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : '';
+function named(object: Fields): Pick<Autoscaler, 'name' | 'uid' | 'resourceVersion'> {
+  const { name, uid, resourceVersion } = fields(object.metadata);
+  return { name: text(name), uid: text(uid, 64), resourceVersion: text(resourceVersion, 64) };
+}
 
 /** Record of a HorizontalPodAutoscaler; minReplicas is 1 when left out. */
 export function parseHorizontalPodAutoscaler(object: Fields): AutoscalerRecord {
@@ -19,8 +22,9 @@ export function parseHorizontalPodAutoscaler(object: Fields): AutoscalerRecord {
   const target = fields(spec.scaleTargetRef);
   return {
     autoscaler: {
+      apiVersion: 'autoscaling/v2',
       kind: 'HorizontalPodAutoscaler',
-      name: text(fields(object.metadata).name),
+      ...named(object),
       min: count(spec.minReplicas, 1),
       max: count(spec.maxReplicas),
     },
@@ -36,8 +40,9 @@ export function parseScaledObject(object: Fields): AutoscalerRecord {
   const target = fields(spec.scaleTargetRef);
   return {
     autoscaler: {
+      apiVersion: 'keda.sh/v1alpha1',
       kind: 'ScaledObject',
-      name: text(fields(object.metadata).name),
+      ...named(object),
       min: count(spec.minReplicaCount, 0),
       max: count(spec.maxReplicaCount, 100),
     },

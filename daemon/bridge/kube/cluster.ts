@@ -7,6 +7,7 @@ import { ApiClient } from './client.ts';
 import { loadCredentials } from './credentials.ts';
 import { Discovery } from './discovery.ts';
 import { Health } from './health.ts';
+import { Objects } from './objects.ts';
 import type { KubeEvent, WatchStatus } from './observer.ts';
 import { Limiter } from './pause.ts';
 import { fields } from './read.ts';
@@ -56,6 +57,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Connected
   const health = new Health({ client, credentials, tuning, random, log });
   const discovery = new Discovery({ client, clock, tuning, signal });
   const scales = new Scales({ client, discovery, tuning, fieldManager });
+  const objects = new Objects({ client, discovery, tuning, fieldManager });
   const limiter = new Limiter(tuning.parallelLists);
   const reflectors = new Shared<Reflector<unknown>>();
   const targets = new Shared<TargetMirror>();
@@ -123,12 +125,16 @@ export async function connectCluster(options: ClusterOptions): Promise<Connected
     getScale: (ref, actor, callerSignal) => scales.get(ref, actor, callerSignal),
     putScale: (ref, scale, replicas, actor, how, callerSignal) =>
       scales.put(ref, scale, replicas, actor, how, callerSignal),
+    getObject: (ref, actor, callerSignal) => objects.get(ref, actor, callerSignal),
+    patchObject: (ref, read, patch, actor, how, callerSignal) =>
+      objects.patch(ref, read, patch, actor, how, callerSignal),
+    evict: (pod, actor, callerSignal) => objects.evict(pod, actor, callerSignal),
     async warnings(ref, callerSignal) {
       const pods = targets.peek(keyOf(ref))?.snapshot.pods ?? [];
       return readWarnings(client, ref, new Set(pods.map((pod) => pod.name)), callerSignal);
     },
     async replicasManager(ref, callerSignal) {
-      const info = await resolve(discovery, ref, callerSignal);
+      const info = await resolve(discovery, ref, false, callerSignal);
       const object = fields(await client.get(objectPath(info, ref), callerSignal));
       return replicasManagerOf(fields(object.metadata), undefined, 0);
     },

@@ -43,9 +43,10 @@ export function rootOf(apiVersion: string): '/api' | '/apis' {
   return apiVersion.includes('/') ? '/apis' : '/api';
 }
 
-/** Path of a namespaced collection. */
+/** Path of a collection. @param namespace empty: of the cluster */
 export function collectionPath(info: ResourceInfo, namespace: string): string {
-  return `${rootOf(info.apiVersion)}/${info.apiVersion}/namespaces/${encodeURIComponent(namespace)}/${info.resource}`;
+  const within = namespace === '' ? '' : `namespaces/${encodeURIComponent(namespace)}/`;
+  return `${rootOf(info.apiVersion)}/${info.apiVersion}/${within}${info.resource}`;
 }
 
 function addKind(kinds: Map<string, ResourceInfo>, info: ResourceInfo): void {

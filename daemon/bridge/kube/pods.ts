@@ -1,7 +1,7 @@
 /** From a Pod of the API to the little that a light needs. Reasons as the kubelet and the scheduler write them. */
 import type { PodLight } from '../../surface/types.ts';
 import { count, type Fields, fields, list, text, time } from './read.ts';
-import type { PodState } from './types.ts';
+import type { EvictionFacts, PodState } from './types.ts';
 
 const maxMessage = 256;
 const maxContainers = 32;
@@ -109,4 +109,29 @@ export function parsePod(pod: Fields, previous: PodState | undefined, now: numbe
     ...verdict,
     createdAt: previous?.createdAt ?? time(metadata.creationTimestamp),
   };
+}
+
+/** Pods that the kubelet runs from files of the Node are shown by the API under this annotation. */
+const mirrorAnnotation = 'kubernetes.io/config.mirror';
+
+/** What a drain has to know of a Pod, as `kubectl drain` judges it (kubectl, pkg/drain filters). */
+export function evictionOf(pod: Fields): EvictionFacts {
+  const metadata = fields(pod.metadata);
+  const owner = list(metadata.ownerReferences)
+    .map(fields)
+    .find(({ controller }) => controller === true);
+  const { phase } = fields(pod.status);
+  return {
+    namespace: text(metadata.namespace),
+    stays: owner?.kind === 'DaemonSet' || fields(metadata.annotations)[mirrorAnnotation] !== undefined,
+    isFinished: phase === 'Succeeded' || phase === 'Failed',
+    hasLocalData: list(fields(pod.spec).volumes).some((volume) => fields(volume).emptyDir !== undefined),
+    hasController: owner !== undefined,
+  };
+}
+
+/** Slim record of a Pod on a Node; parameters as {@link parsePod}. */
+export function parseNodePod(pod: Fields, previous: PodState | undefined, now: number): PodState {
+  const slim = parsePod(pod, previous, now);
+  return slim === previous ? slim : { ...slim, eviction: evictionOf(pod) };
 }

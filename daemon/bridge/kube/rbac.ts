@@ -2,16 +2,10 @@
  * The rights that a surface needs for its bindings, as Kubernetes objects: those of the user that the gateway acts as, and those
  * of the gateway itself for this one surface. Nothing else is ever bound to the gateway but its own namespace (`deploy/base`).
  */
-import type { ControlSurface, GatewayConfig, TargetRef } from '../../config/schema.ts';
-import { hasKnownPaths } from './targets.ts';
+import type { ControlSurface, GatewayConfig } from '../../config/schema.ts';
+import { followingRules, type RbacRule, verbRights } from './rights.ts';
 
-/** A rule of a Role: what may be done with which resources; no names: with all of them. */
-export interface RbacRule {
-  readonly apiGroups: readonly string[];
-  readonly resources: readonly string[];
-  readonly resourceNames?: readonly string[];
-  readonly verbs: readonly string[];
-}
+export { pluralOf, type RbacRule } from './rights.ts';
 
 /** A role or a binding, as far as it is written here. */
 export interface RbacObject {
@@ -32,20 +26,6 @@ export interface ServiceAccountRef {
 }
 
 const apiGroup = 'rbac.authorization.k8s.io';
-const follow = ['list', 'watch'] as const;
-
-/**
- * Plural of a kind as built-in kinds have it; a custom resource may differ, which `kubectl api-resources` tells.
- */
-export function pluralOf(kind: string): string {
-  const lower = kind.toLowerCase();
-  if (/(?:s|x|ch|sh)$/.test(lower)) return `${lower}es`;
-  return /[^aeiou]y$/.test(lower) ? `${lower.slice(0, -1)}ies` : `${lower}s`;
-}
-
-const groupOf = (target: TargetRef): string =>
-  target.apiVersion.includes('/') ? (target.apiVersion.split('/')[0] ?? '') : '';
-
 /** Rules of the same resources and verbs become one that has all of their names. */
 function merged(rules: readonly RbacRule[]): RbacRule[] {
   const byKey = new Map<string, RbacRule>();
@@ -60,37 +40,6 @@ function merged(rules: readonly RbacRule[]): RbacRule[] {
     byKey.set(key, rule.resourceNames ? { ...rule, resourceNames: [...new Set(names)] } : rule);
   }
   return [...byKey.values()];
-}
-
-/** What the user of the surface may do with one target. */
-const actingRules = (target: TargetRef): RbacRule[] => [
-  {
-    apiGroups: [groupOf(target)],
-    resources: [`${pluralOf(target.kind)}/scale`],
-    resourceNames: [target.name],
-    verbs: ['get', 'update'],
-  },
-];
-
-/**
- * What the gateway itself does for one target: see bridge/kube. Lists and watches of one name are allowed by `resourceNames`
- * when they ask for `metadata.name` alone (Kubernetes documentation, "Using RBAC Authorization", Referring to resources).
- */
-function followingRules(target: TargetRef): RbacRule[] {
-  const one = { apiGroups: [groupOf(target)], resourceNames: [target.name] };
-  const resource = pluralOf(target.kind);
-  return [
-    { ...one, resources: [resource], verbs: ['get', ...follow] },
-    // Where its number is in such an object only its scale tells.
-    ...(hasKnownPaths(target.apiVersion, target.kind)
-      ? []
-      : [{ ...one, resources: [`${resource}/scale`], verbs: ['get'] }]),
-    { apiGroups: [''], resources: ['pods'], verbs: follow },
-    { apiGroups: ['autoscaling'], resources: ['horizontalpodautoscalers'], verbs: follow },
-    { apiGroups: ['keda.sh'], resources: ['scaledobjects'], verbs: follow },
-    { apiGroups: [''], resources: ['events'], verbs: ['list'] },
-    { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
-  ];
 }
 
 /** A role with these rules and its binding to one subject; without a namespace, of the cluster. */
@@ -112,17 +61,21 @@ function granted(options: {
   ];
 }
 
-/** For each namespace that the surface has targets in: the rules for all of them. */
+type BindingConfig = ControlSurface['spec']['bindings'][number];
+
+/** For each namespace that the surface has targets in, and null for those of the cluster: the rules for all of them. */
 function byNamespace(
   surface: ControlSurface,
-  rulesOf: (target: TargetRef) => readonly RbacRule[],
-): [namespace: string, rules: RbacRule[]][] {
-  const targets = surface.spec.bindings.map(({ target }) => target);
-  return [...new Set(targets.map(({ namespace }) => namespace))].map((namespace) => [
-    namespace,
-    merged(targets.filter((target) => target.namespace === namespace).flatMap(rulesOf)),
+  rulesOf: (binding: BindingConfig) => readonly RbacRule[],
+): [namespace: string | null, rules: RbacRule[]][] {
+  const { bindings } = surface.spec;
+  return [...new Set(bindings.map(({ target }) => target.namespace))].map((namespace) => [
+    namespace === '' ? null : namespace,
+    merged(bindings.filter(({ target }) => target.namespace === namespace).flatMap(rulesOf)),
   ]);
 }
+
+const actingRules = (binding: BindingConfig): readonly RbacRule[] => verbRights[binding.verb].acting(binding);
 
 /**
  * Least rights of the user that the gateway acts as: what its bindings do to the named objects, nothing else.
@@ -136,7 +89,13 @@ export function rbacFor(
   const { name } = surface.metadata;
   const subject = { apiGroup, kind: 'User', name: `${cluster.userPrefix}${name}` };
   return byNamespace(surface, actingRules).flatMap(([namespace, rules]) =>
-    granted({ surface: name, name: `surfaced-${name}`, namespace, rules, subject }),
+    granted({
+      surface: name,
+      name: namespace === null ? `surfaced-cluster-${name}` : `surfaced-${name}`,
+      namespace,
+      rules,
+      subject,
+    }),
   );
 }
 
@@ -159,7 +118,13 @@ export function gatewayRbacFor(
   });
   return [
     ...byNamespace(surface, followingRules).flatMap(([namespace, rules]) =>
-      granted({ surface: name, name: `surfaced-gateway-${name}`, namespace, rules, subject }),
+      granted({
+        surface: name,
+        name: namespace === null ? `surfaced-gateway-cluster-${name}` : `surfaced-gateway-${name}`,
+        namespace,
+        rules,
+        subject,
+      }),
     ),
     // Users and groups belong to no namespace, so this is a role of the cluster; it names one user.
     ...granted({

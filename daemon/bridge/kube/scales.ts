@@ -3,11 +3,11 @@ import type { ApiClient } from './client.ts';
 import { collectionPath, type Discovery, type ResourceInfo } from './discovery.ts';
 import { count, fields, text } from './read.ts';
 import type { Tuning } from './tuning.ts';
-import { type Actor, KubeError, type Scale, type TargetRef } from './types.ts';
+import { type Actor, KubeError, type Numbered, type Scale, type TargetRef } from './types.ts';
 
 /** How a target is called in messages. */
-export function nameOf(ref: TargetRef): string {
-  return `${ref.kind} ${ref.namespace}/${ref.name}`;
+export function nameOf({ kind, namespace, name }: TargetRef): string {
+  return namespace === '' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
 }
 
 /** Scale of an API object; every field is optional there. */
@@ -24,10 +24,15 @@ export function parseScale(document: unknown): Scale {
   };
 }
 
-/** The resource of a target, which must be namespaced and have a scale. @throws KubeError with status 404 */
+/**
+ * The resource of a target.
+ * @param needsScale whether it must have a scale
+ * @throws KubeError with status 404
+ */
 export async function resolve(
   discovery: Discovery,
   ref: TargetRef,
+  needsScale: boolean,
   signal: AbortSignal,
 ): Promise<ResourceInfo> {
   const info = await discovery.find(ref.apiVersion, ref.kind, signal);
@@ -37,7 +42,12 @@ export async function resolve(
       ...missing,
       reason: 'UnknownKind',
     });
-  if (!info.hasScale || !info.isNamespaced)
+  if (info.isNamespaced !== (ref.namespace !== ''))
+    throw new KubeError(
+      `${ref.kind} of ${ref.apiVersion} ${info.isNamespaced ? 'needs a namespace' : 'belongs to no namespace'}`,
+      { ...missing, reason: 'WrongScope' },
+    );
+  if (needsScale && !info.hasScale)
     throw new KubeError(`${ref.kind} of ${ref.apiVersion} cannot be scaled: it has no scale subresource`, {
       ...missing,
       reason: 'NoScale',
@@ -70,21 +80,21 @@ export class Scales {
 
   /** @throws KubeError */
   async get(ref: TargetRef, actor: Actor | null, signal: AbortSignal): Promise<Scale> {
-    const info = await resolve(this.#parts.discovery, ref, signal);
+    const info = await resolve(this.#parts.discovery, ref, true, signal);
     return parseScale(await this.#parts.client.get(`${objectPath(info, ref)}/scale`, signal, { actor }));
   }
 
   /** One attempt: what to do about a conflict or a lost answer is for the caller to decide. @throws KubeError */
   async put(
     ref: TargetRef,
-    scale: Scale,
+    scale: Numbered,
     replicas: number,
     actor: Actor,
     options: { readonly isDryRun: boolean },
     signal: AbortSignal,
   ): Promise<Scale> {
     const { client, discovery, tuning, fieldManager } = this.#parts;
-    const info = await resolve(discovery, ref, signal);
+    const info = await resolve(discovery, ref, true, signal);
     const query = new URLSearchParams({ fieldManager });
     if (options.isDryRun) query.set('dryRun', 'All');
     const { uid, resourceVersion } = scale;

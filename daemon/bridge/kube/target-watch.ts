@@ -10,8 +10,9 @@ import {
 } from './autoscalers.ts';
 import { collectionPath, type Discovery, type ResourceInfo } from './discovery.ts';
 import type { HealthState } from './health.ts';
+import { type KindTraits, traitsOf } from './kinds.ts';
 import { jittered, Pause } from './pause.ts';
-import { parsePod } from './pods.ts';
+import { parseNodePod, parsePod } from './pods.ts';
 import type { Collection, Reflector } from './reflector.ts';
 import { nameOf, resolve, type Scales } from './scales.ts';
 import { hasKnownPaths, parseTarget, type TargetRecord } from './targets.ts';
@@ -69,6 +70,8 @@ export class TargetMirror {
   readonly #controller = new AbortController();
   readonly #done: Promise<void>;
   readonly #pause = new Pause();
+  readonly #traits: KindTraits;
+  /** Its object alone tells its numbers. */
   readonly #isKnown: boolean;
   #object: Lease<TargetRecord> | null = null;
   #pods: Lease<PodState> | null = null;
@@ -88,7 +91,8 @@ export class TargetMirror {
   constructor(ref: TargetRef, parts: TargetParts) {
     this.#ref = ref;
     this.#parts = parts;
-    this.#isKnown = hasKnownPaths(ref.apiVersion, ref.kind);
+    this.#traits = traitsOf(ref);
+    this.#isKnown = !this.#traits.hasScale || hasKnownPaths(ref.apiVersion, ref.kind);
     this.#done = this.#run(this.#controller.signal);
   }
 
@@ -134,7 +138,8 @@ export class TargetMirror {
       const info = await this.#find(signal);
       if (info === null) return;
       this.#object = this.#parts.lease(this.#objects(info), this.#objectChanged);
-      finding = this.#findAutoscalers(signal);
+      if (this.#traits.hasScale) finding = this.#findAutoscalers(signal);
+      else this.#hasLookedForAutoscalers = true;
       this.#objectChanged();
       if (!this.#isKnown) await this.#followScale(signal);
       else await new Promise<void>((resolve) => onceAborted(signal, resolve));
@@ -149,7 +154,7 @@ export class TargetMirror {
     const { discovery, tuning, random } = this.#parts;
     for (let failures = 0; !signal.aborted; failures++) {
       try {
-        const info = await resolve(discovery, this.#ref, signal);
+        const info = await resolve(discovery, this.#ref, this.#traits.hasScale, signal);
         this.#fail(null);
         return info;
       } catch (error) {
@@ -172,7 +177,8 @@ export class TargetMirror {
       path: collectionPath(info, this.#ref.namespace),
       selector: { fieldSelector: `metadata.name=${this.#ref.name}` },
       isOptional: false,
-      parse: (object, previous) => parseTarget(object, this.#isKnown, previous, this.#parts.clock.now()),
+      parse: (object, previous) =>
+        parseTarget(object, this.#isKnown && this.#traits.hasScale, previous, this.#parts.clock.now()),
     };
   }
 
@@ -219,27 +225,31 @@ export class TargetMirror {
 
   /** Keeps the Pods' reflector on the selector of the target; none without a selector, never all Pods. */
   #followPods(): void {
-    const record = this.#record();
-    const selector = this.#isKnown
-      ? (record?.selector ?? '')
-      : record === null
-        ? ''
-        : (this.#scaled?.scale.selector ?? '');
+    const selector = this.#selectorOfPods();
     if (selector === this.#podsSelector || this.#controller.signal.aborted) return;
     this.#podsSelector = selector;
     this.#pods?.release();
     this.#pods = null;
     if (selector === '') return;
     const { lease, clock } = this.#parts;
+    const isNode = this.#traits.pods === 'node';
+    const parse = isNode ? parseNodePod : parsePod;
     this.#pods = lease<PodState>(
       {
-        path: `/api/v1/namespaces/${encodeURIComponent(this.#ref.namespace)}/pods`,
-        selector: { labelSelector: selector },
+        path: isNode ? '/api/v1/pods' : `/api/v1/namespaces/${encodeURIComponent(this.#ref.namespace)}/pods`,
+        selector: isNode ? { fieldSelector: selector } : { labelSelector: selector },
         isOptional: false,
-        parse: (pod, previous) => parsePod(pod, previous, clock.now()),
+        parse: (pod, previous) => parse(pod, previous, clock.now()),
       },
       this.changed,
     );
+  }
+
+  #selectorOfPods(): string {
+    const record = this.#record();
+    if (record === null || this.#traits.pods === 'none') return '';
+    if (this.#traits.pods === 'node') return `spec.nodeName=${this.#ref.name}`;
+    return this.#isKnown ? record.selector : (this.#scaled?.scale.selector ?? '');
   }
 
   /** Reads the scale after each change of the object: where its numbers are in the object is not known. */
@@ -325,7 +335,9 @@ export class TargetMirror {
     const autoscalers = this.#autoscalers.flatMap((lease) => [...lease.reflector.items.values()]);
     // Without its scale the desired number of such a kind is unknown, and 0 would be a lie. Nor is a number told
     // before it is known who else decides about it: whoever acted on it would not be warned.
-    const state = this.#areAutoscalersKnown() ? this.#state(pods) : null;
+    // A Node whose Pods were not listed is not an empty one.
+    const arePodsKnown = this.#traits.pods !== 'node' || this.#pods?.reflector.isSynced === true;
+    const state = arePodsKnown && this.#areAutoscalersKnown() ? this.#state(pods) : null;
     return {
       target: state,
       pods,

@@ -1,5 +1,6 @@
 /** From a workload of the API to the little that is kept of it. */
 import { count, type Fields, fields, list, text, time } from './read.ts';
+import { settingsOf } from './settings.ts';
 import type { Condition, TargetState } from './types.ts';
 
 const maxConditions = 16;
@@ -135,17 +136,19 @@ export function parseTarget(
       generation,
       // Kinds that do not report it would otherwise never be up to date.
       observedGeneration: count(status.observedGeneration, isKnown ? 0 : generation),
-      desired,
-      observed: count(status.replicas),
-      ready: count(status.readyReplicas),
+      // A DaemonSet counts under names of its own.
+      desired: count(status.desiredNumberScheduled, desired),
+      observed: count(status.currentNumberScheduled ?? status.replicas),
+      ready: count(status.numberReady ?? status.readyReplicas),
       isPaused: spec.paused === true,
       isDeleting: metadata.deletionTimestamp !== undefined,
       conditions: conditionsOf(status),
       replicasManager: manager,
       gitops: gitopsOf(metadata),
       deletesClaims: retention.whenScaled === 'Delete',
+      settings: settingsOf(object),
     },
-    selector: isKnown ? selectorQuery(fields(spec.selector)) : '',
+    selector: selectorQuery(fields(spec.selector)),
     hasReady: isKnown || typeof status.readyReplicas === 'number',
   };
 }

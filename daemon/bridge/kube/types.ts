@@ -4,6 +4,7 @@
  */
 import type { TargetRef } from '../../config/schema.ts';
 import type { PodLight } from '../../surface/types.ts';
+import type { Fields } from './read.ts';
 
 export type { TargetRef };
 
@@ -15,13 +16,17 @@ export interface Actor {
   readonly extra: Readonly<Record<string, string>>;
 }
 
-/** autoscaling/v1 Scale, as far as it is used. */
-export interface Scale {
+/** A number with the version of the object that it was read from, which fences the write that follows. */
+export interface Numbered {
   readonly uid: string;
-  /** Of the parent object: it changes with every status update. */
+  /** Of the object, not of the number: it changes with every status update. */
   readonly resourceVersion: string;
-  /** spec.replicas; an omitted field is 0 (it is `omitempty` in autoscaling/v1). */
+  /** spec.replicas of a Scale, where an omitted field is 0 (it is `omitempty` in autoscaling/v1); else what a verb counts. */
   readonly replicas: number;
+}
+
+/** autoscaling/v1 Scale, as far as it is used. */
+export interface Scale extends Numbered {
   /** status.replicas. */
   readonly observed: number;
   /** status.selector as the API gives it; empty when the kind has none. */
@@ -33,6 +38,25 @@ export interface Condition {
   readonly status: string;
   readonly reason: string;
   readonly message: string;
+}
+
+/** What can be set of an object beside its replicas; what its kind does not have is null, false, 0 or empty. */
+export interface Settings {
+  /** Bounds of an autoscaler. */
+  readonly floor: number | null;
+  readonly ceiling: number | null;
+  /** Replicas that an autoscaler says there are; null: it does not say. */
+  readonly counted: number | null;
+  readonly isPaused: boolean;
+  readonly isSuspended: boolean;
+  /** A Node takes no new Pods. */
+  readonly isCordoned: boolean;
+  /** A surface has asked for the Node to be drained, and nobody has taken it back. */
+  readonly isDraining: boolean;
+  /** The template's annotation of the last `rollout restart`. */
+  readonly restartedAt: string;
+  /** Pods that are of the newest template. */
+  readonly updated: number;
 }
 
 /** What is kept of a target. */
@@ -58,6 +82,20 @@ export interface TargetState {
   readonly gitops: { readonly tool: string; readonly name: string } | null;
   /** StatefulSet persistentVolumeClaimRetentionPolicy.whenScaled is Delete. */
   readonly deletesClaims: boolean;
+  readonly settings: Settings;
+}
+
+/** What a drain has to know of a Pod. */
+export interface EvictionFacts {
+  readonly namespace: string;
+  /** It stays: a DaemonSet would put it back at once, or the kubelet itself runs it (a mirror Pod). */
+  readonly stays: boolean;
+  /** It has run to its end, so that nothing is lost with it. */
+  readonly isFinished: boolean;
+  /** It has an emptyDir volume, whose data goes with it. */
+  readonly hasLocalData: boolean;
+  /** Something makes it anew elsewhere. */
+  readonly hasController: boolean;
 }
 
 /** What is kept of a Pod. */
@@ -72,12 +110,17 @@ export interface PodState {
   readonly message: string;
   /** metadata.creationTimestamp, Unix milliseconds. */
   readonly createdAt: number;
+  /** Only of the Pods on a Node. */
+  readonly eviction?: EvictionFacts;
 }
 
 /** A HorizontalPodAutoscaler or KEDA ScaledObject that targets the object. */
 export interface Autoscaler {
+  readonly apiVersion: string;
   readonly kind: string;
   readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
   readonly min: number;
   readonly max: number;
 }
@@ -124,12 +167,29 @@ export interface Cluster {
   /** PUT with the resourceVersion of `scale`. @throws KubeError */
   putScale(
     ref: TargetRef,
-    scale: Scale,
+    scale: Numbered,
     replicas: number,
     actor: Actor,
     options: { readonly isDryRun: boolean },
     signal: AbortSignal,
   ): Promise<Scale>;
+  /** The whole object. @throws KubeError */
+  getObject(ref: TargetRef, actor: Actor, signal: AbortSignal): Promise<Fields>;
+  /** Merge patch that is refused with 409 unless the object is what `read` was read from. @throws KubeError */
+  patchObject(
+    ref: TargetRef,
+    read: Numbered,
+    patch: Fields,
+    actor: Actor,
+    options: { readonly isDryRun: boolean },
+    signal: AbortSignal,
+  ): Promise<Fields>;
+  /** Asks for one Pod to go, as a budget of its application allows (policy/v1 Eviction). @throws KubeError */
+  evict(
+    pod: { readonly namespace: string; readonly name: string; readonly uid: string },
+    actor: Actor,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Recent warnings about a target and what belongs to it, for naming a reason. @throws KubeError */
   warnings(ref: TargetRef, signal: AbortSignal): Promise<readonly WarningEvent[]>;
   /** Managed-fields owner of spec.replicas right now. @throws KubeError */

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Bed, cart, session, startedAt, surfaceOf } from './bed.ts';
-import { apiError } from './fake-cluster.ts';
+import { apiError, autoscaled } from './fake-cluster.ts';
 
 t.test('a command is received, accepted and followed until the Pods are ready', async (t) => {
   const bed = await Bed.desk();
@@ -121,7 +121,7 @@ t.test('what the operator saw must still be so', async (t) => {
 t.test('guards: what is risky is tried dry and asks to be armed, all guards at once', async (t) => {
   const bed = await Bed.desk([{ min: 0, zero: 'arm' }]);
   bed.cluster.change(cart, {
-    autoscaler: { kind: 'HorizontalPodAutoscaler', name: 'web', min: 2, max: 4 },
+    autoscaler: autoscaled('web', 2, 4),
     gitops: { tool: 'Argo CD', name: 'shop' },
     deletesClaims: true,
   });
@@ -157,7 +157,7 @@ t.test('guards: what is risky is tried dry and asks to be armed, all guards at o
 
 t.test('a refusal shows before anybody arms', async (t) => {
   const bed = await Bed.desk();
-  bed.cluster.change(cart, { autoscaler: { kind: 'ScaledObject', name: 'web', min: 0, max: 4 } });
+  bed.cluster.change(cart, { autoscaler: autoscaled('web', 0, 4, 'ScaledObject') });
   bed.cluster.failures.put.push({ error: apiError(403, 'Forbidden', { message: 'denied by policy' }) });
   const id = bed.send({ want: 4, saw: 3 });
   await bed.time.advance(50);
@@ -168,8 +168,7 @@ t.test('a refusal shows before anybody arms', async (t) => {
 t.test('an owner that appears at the last moment is seen', async (t) => {
   const bed = await Bed.desk();
   bed.cluster.before = (verb) => {
-    if (verb === 'get')
-      bed.cluster.object(cart).autoscaler = { kind: 'HorizontalPodAutoscaler', name: 'web', min: 2, max: 4 };
+    if (verb === 'get') bed.cluster.object(cart).autoscaler = autoscaled('web', 2, 4);
   };
   const id = bed.send({ want: 4, saw: 3 });
   await bed.time.advance(50);

@@ -1,10 +1,10 @@
 /** What becomes of accepted commands. */
 import t from 'tap';
 import { Bed, cart } from './bed.ts';
-import { apiError, managedBy, podOf } from './fake-cluster.ts';
+import { apiError, autoscaled, managedBy, podOf } from './fake-cluster.ts';
 
 t.test('reverted: whoever set another number is named', async (t) => {
-  const hpa = { kind: 'HorizontalPodAutoscaler', name: 'web', min: 2, max: 4 };
+  const hpa = autoscaled('web', 2, 4);
   const cases = [
     [
       { autoscaler: hpa, replicasManager: managedBy('kube-controller-manager') },
@@ -34,7 +34,7 @@ t.test('reverted: whoever set another number is named', async (t) => {
 
 t.test('where an autoscaler owns the number, it has to hold before it counts', async (t) => {
   const bed = await Bed.desk();
-  bed.cluster.change(cart, { autoscaler: { kind: 'HorizontalPodAutoscaler', name: 'web', min: 2, max: 4 } });
+  bed.cluster.change(cart, { autoscaler: autoscaled('web', 2, 4) });
   const id = bed.send({ want: 9, saw: 3, arm: ['autoscaler'] });
   await bed.time.advance(50);
   bed.cluster.converge(cart);

@@ -2,13 +2,16 @@
 
 import { targetKey } from '../../../daemon/bridge/gateway/slots.ts';
 import type { Timers } from '../../../daemon/bridge/gateway/timers.ts';
+import { noSettings } from '../../../daemon/bridge/kube/settings.ts';
 import {
   type Actor,
   type Autoscaler,
   type Cluster,
   KubeError,
+  type Numbered,
   type PodState,
   type Scale,
+  type Settings,
   type TargetProblem,
   type TargetSnapshot,
   type TargetState,
@@ -31,6 +34,7 @@ export interface FakeObject {
   replicasManager: TargetState['replicasManager'];
   gitops: TargetState['gitops'];
   deletesClaims: boolean;
+  settings: Settings;
   autoscaler: Autoscaler | null;
   pods: PodState[] | null;
   problem: TargetProblem | null;
@@ -97,6 +101,7 @@ export class FakeCluster implements Cluster {
       replicasManager: null,
       gitops: null,
       deletesClaims: false,
+      settings: noSettings,
       autoscaler: null,
       pods: null,
       problem: null,
@@ -161,7 +166,7 @@ export class FakeCluster implements Cluster {
 
   async putScale(
     ref: TargetRef,
-    scale: Scale,
+    scale: Numbered,
     replicas: number,
     actor: Actor,
     { isDryRun }: { isDryRun: boolean },
@@ -182,6 +187,18 @@ export class FakeCluster implements Cluster {
     const answer = this.#scaleOf(ref);
     await this.#maybeFail(failure, signal, 'put');
     return answer;
+  }
+
+  async getObject(): Promise<never> {
+    throw apiError(501, 'NotImplemented', { message: 'the simulated cluster has objects' });
+  }
+
+  async patchObject(): Promise<never> {
+    throw apiError(501, 'NotImplemented', { message: 'the simulated cluster has objects' });
+  }
+
+  async evict(): Promise<void> {
+    throw apiError(501, 'NotImplemented', { message: 'the simulated cluster has Nodes' });
   }
 
   async warnings(): Promise<readonly WarningEvent[]> {
@@ -269,3 +286,15 @@ export const podOf = (index: number, light: PodState['light'], reason = '', mess
 function podsOf(observed: number, ready: number): PodState[] {
   return Array.from({ length: observed }, (_, index) => podOf(index, index < ready ? 'ready' : 'pending'));
 }
+
+export const autoscaled = (
+  name: string,
+  min: number,
+  max: number,
+  kind: 'HorizontalPodAutoscaler' | 'ScaledObject' = 'HorizontalPodAutoscaler',
+): Autoscaler => ({
+  apiVersion: kind === 'ScaledObject' ? 'keda.sh/v1alpha1' : 'autoscaling/v2',
+  ...{ kind, name, min, max },
+  uid: `uid-${name}`,
+  resourceVersion: '1',
+});

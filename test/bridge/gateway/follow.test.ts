@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { changerOf, Follower, followTimes, isAtLeast } from '../../../daemon/bridge/gateway/follow.ts';
+import { changerOf, Follower, isAtLeast } from '../../../daemon/bridge/gateway/follow.ts';
+import { verbs } from '../../../daemon/bridge/gateway/verbs/table.ts';
 import { fields } from '../../../daemon/bridge/kube/read.ts';
+import { noSettings } from '../../../daemon/bridge/kube/settings.ts';
 import { parseTarget, type TargetRecord } from '../../../daemon/bridge/kube/targets.ts';
 import type { TargetSnapshot } from '../../../daemon/bridge/kube/types.ts';
-import { managedBy, podOf } from './fake-cluster.ts';
+import { cart } from './bed.ts';
+import { autoscaled, managedBy, podOf } from './fake-cluster.ts';
 
 const target: NonNullable<TargetSnapshot['target']> = {
   uid: 'u',
@@ -20,14 +23,20 @@ const target: NonNullable<TargetSnapshot['target']> = {
   replicasManager: null,
   gitops: null,
   deletesClaims: false,
+  settings: noSettings,
 };
 const there: TargetSnapshot = { target, pods: [], autoscaler: null, problem: null };
 const withTarget = (change: Partial<typeof target>): TargetSnapshot => ({
   ...there,
   target: { ...target, ...change },
 });
+/** A command that scales, for nobody's object. */
+const ordered = (want: number) => {
+  const actor = { user: 'u', groups: [], extra: {} };
+  return { verb: verbs.scale, order: { ref: cart, actor, want, id: 'id-1', issuedAt: 0 }, company: null };
+};
 const newFollower = (want = 5): Follower =>
-  new Follower({ want, uid: 'u', resourceVersion: '200', acceptedAt: 0 });
+  new Follower({ ...ordered(want), uid: 'u', resourceVersion: '200', acceptedAt: 0 });
 const verdictOf = (snapshot: TargetSnapshot, now = 0): string => {
   const verdict = newFollower().look(snapshot, now);
   return verdict.type === 'end' ? `${verdict.end.phase} ${verdict.end.code}`.trim() : verdict.type;
@@ -60,10 +69,7 @@ t.test('a view from before the write says nothing', (t) => {
     'versions that are not numbers: the number tells',
   );
   t.equal(verdictOf(withTarget({ resourceVersion: 'abc' })), 'converged');
-  t.equal(
-    verdictOf(withTarget({ resourceVersion: '199', desired: 3 }), followTimes.noProgressMs),
-    'expired NotFollowed',
-  );
+  t.equal(verdictOf(withTarget({ resourceVersion: '199', desired: 3 }), 120_000), 'expired NotFollowed');
   t.same(
     [isAtLeast('10', '9'), isAtLeast('9', '10'), isAtLeast('9', '9'), isAtLeast('', '9')],
     [true, false, true, null],
@@ -97,12 +103,12 @@ t.test('trouble must last, also when its name changes', (t) => {
 t.test('progress puts the patience back; its absence ends with what is known', (t) => {
   const follower = newFollower();
   for (let ready = 0; ready < 5; ready++)
-    t.equal(follower.look(withTarget({ ready }), ready * (followTimes.noProgressMs - 1)).type, 'wait');
+    t.equal(follower.look(withTarget({ ready }), ready * (120_000 - 1)).type, 'wait');
   const stuck = newFollower();
   stuck.look(withTarget({ ready: 4 }), 0);
   t.match(stuck.look(withTarget({ ready: 4 }), 5000), { type: 'wait', asksEvents: true });
   stuck.learn([{ reason: 'FailedMount', message: 'no such secret', at: 10, object: 'Pod/x' }], 5);
-  t.match(stuck.look(withTarget({ ready: 4 }), followTimes.noProgressMs), {
+  t.match(stuck.look(withTarget({ ready: 4 }), 120_000), {
     end: {
       code: 'NotReady',
       detail: '4 of 5 Pods are ready and it has stopped there. FailedMount: no such secret',
@@ -110,7 +116,7 @@ t.test('progress puts the patience back; its absence ends with what is known', (
   });
   const leaving = newFollower();
   leaving.look({ ...there, pods: [podOf(0, 'terminating')] }, 0);
-  t.match(leaving.look({ ...there, pods: [podOf(0, 'terminating')] }, followTimes.noProgressMs), {
+  t.match(leaving.look({ ...there, pods: [podOf(0, 'terminating')] }, 120_000), {
     end: { code: 'StillTerminating' },
   });
   t.end();
@@ -132,9 +138,9 @@ t.test('the recorded autoscaler sets the number back, and is named', (t) => {
     request.path.endsWith('/web/scale?fieldManager=surfaced'),
   )?.response.body.metadata;
   const stream = recording.exchanges.find(({ response }) => response.stream)?.response.stream ?? [];
-  const autoscaler = { kind: 'HorizontalPodAutoscaler', name: 'web', min: 2, max: 4 };
+  const autoscaler = autoscaled('web', 2, 4);
   const follower = new Follower({
-    want: 9,
+    ...ordered(9),
     uid: put?.uid ?? '',
     resourceVersion: put?.resourceVersion ?? '',
     acceptedAt: 500,
@@ -159,7 +165,7 @@ t.test('the recorded autoscaler sets the number back, and is named', (t) => {
 });
 
 t.test('changers', (t) => {
-  const autoscaler = { kind: 'ScaledObject', name: 'jobs', min: 0, max: 9 };
+  const autoscaler = autoscaled('jobs', 0, 9, 'ScaledObject');
   t.equal(
     changerOf(managedBy('kubectl'), { ...there, autoscaler }, 'surfaced').words,
     'kubectl',

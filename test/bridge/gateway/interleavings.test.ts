@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { Bed, cart, surfaceOf } from './bed.ts';
-import { apiError, type Failure } from './fake-cluster.ts';
+import { apiError, autoscaled, type Failure } from './fake-cluster.ts';
 
 const maxMs = 4000;
 const surfaces = ['desk', 'wall'] as const;
@@ -138,7 +138,7 @@ async function play(bed: Bed, steps: readonly Step[]): Promise<readonly Asked[]>
         break;
       case 'autoscaler':
         bed.cluster.change(cart, {
-          autoscaler: next.isThere ? { kind: 'HorizontalPodAutoscaler', name: 'web', min: 2, max: 4 } : null,
+          autoscaler: next.isThere ? autoscaled('web', 2, 4) : null,
         });
         break;
       case 'revoke':

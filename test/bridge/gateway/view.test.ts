@@ -4,11 +4,12 @@ import { quotaWords, troubleOf, troubleOfEvents } from '../../../daemon/bridge/g
 import { conditionOf, slotBody } from '../../../daemon/bridge/gateway/view.ts';
 import { parsePod } from '../../../daemon/bridge/kube/pods.ts';
 import { fields } from '../../../daemon/bridge/kube/read.ts';
+import { noSettings } from '../../../daemon/bridge/kube/settings.ts';
 import { parseTarget } from '../../../daemon/bridge/kube/targets.ts';
 import type { TargetSnapshot } from '../../../daemon/bridge/kube/types.ts';
 import { encodeSlot, slotMessage } from '../../../daemon/bridge/wire/messages.ts';
 import { surfaceOf } from './bed.ts';
-import { podOf } from './fake-cluster.ts';
+import { autoscaled, podOf } from './fake-cluster.ts';
 
 interface Recording {
   readonly exchanges: readonly {
@@ -51,6 +52,7 @@ const well: TargetSnapshot = {
     replicasManager: null,
     gitops: null,
     deletesClaims: false,
+    settings: noSettings,
   },
   pods: [0, 1, 2].map((index) => podOf(index, 'ready')),
   autoscaler: null,
@@ -152,7 +154,7 @@ t.test('Pods keep their places', (t) => {
 });
 
 t.test('owners', (t) => {
-  const autoscaler = { kind: 'HorizontalPodAutoscaler', name: 'web', min: 1, max: 2 };
+  const autoscaler = autoscaled('web', 1, 2);
   const gitops = { tool: 'Argo CD', name: 'shop' };
   t.same(slotBody(binding, 'blue', { ...withTarget({ gitops }), autoscaler }, null).owner, {
     kind: 'autoscaler',

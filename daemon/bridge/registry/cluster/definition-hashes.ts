@@ -5,6 +5,6 @@ export const schemaAnnotation = 'surfaced.dev/schema';
 
 /** Hash of each definition, by its name. */
 export const definitionHashes: Readonly<Record<string, string>> = {
-  'controlsurfaces.surfaced.dev': '1dc82fdd8b35ec10',
+  'controlsurfaces.surfaced.dev': 'ea93d52f5dfd329f',
   'surfacerequests.surfaced.dev': '8c76d53efedd8815',
 };

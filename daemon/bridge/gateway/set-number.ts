@@ -1,19 +1,18 @@
 /**
- * Setting the number: GET, compare with what the operator saw, PUT with the resourceVersion of that GET, as
- * kubectl does with a precondition. At most once: after a PUT without an answer nothing is sent before a look
+ * Setting the number of any verb: read, compare with what the operator saw, write with the resourceVersion that was read, as
+ * kubectl does with a precondition. At most once: after a write without an answer nothing is sent before a look
  * (reference: kubectl pkg/scale; Kubernetes API concepts, "resource versions").
  */
 import type { Clock } from '../../clock.ts';
-import type { TargetRef } from '../../config/schema.ts';
-import { type Actor, type Cluster, KubeError, type Scale } from '../kube/types.ts';
+import { type Cluster, KubeError, type Numbered } from '../kube/types.ts';
 import { type End, endOf } from './command.ts';
 import { refusalOf } from './refusals.ts';
 import { sleep, type Timers, withLimit } from './timers.ts';
+import type { Order, Verb } from './verbs/verb.ts';
 
-export interface ScaleRequest {
-  readonly ref: TargetRef;
-  readonly actor: Actor;
-  readonly want: number;
+export interface NumberRequest {
+  readonly verb: Verb;
+  readonly order: Order;
   /** The number that the operator saw; anything else found means that they must look again. */
   readonly saw: number;
   /** uid of the object whose state the operator was shown. */
@@ -22,19 +21,19 @@ export interface ScaleRequest {
   /** Monotonic milliseconds after which no PUT is started. */
   readonly deadlineAt: number;
   /** Looks once more, right before a PUT, whether the command may still act. */
-  readonly refuse: (scale: Scale) => End | null;
+  readonly refuse: (read: Numbered) => End | null;
   /** Fires when the command has ended for another reason. */
   readonly signal: AbortSignal;
 }
 
-export interface ScaleTools {
+export interface NumberTools {
   readonly cluster: Cluster;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: () => number;
 }
 
-export type ScaleOutcome = { readonly scale: Scale } | { readonly end: End };
+export type NumberOutcome = { readonly written: Numbered } | { readonly end: End };
 
 /** 409 is answered this often before the command gives up. */
 const maxConflicts = 3;
@@ -44,9 +43,9 @@ const firstBackOffMs = 100;
 const defaultRetryAfterMs = 1000;
 
 /** Carries out one request to its end. Never throws. */
-export async function setScale(request: ScaleRequest, tools: ScaleTools): Promise<ScaleOutcome> {
+export async function setNumber(request: NumberRequest, tools: NumberTools): Promise<NumberOutcome> {
   const { cluster, clock, timers, random } = tools;
-  const { ref, actor, want, saw, isDryRun, signal } = request;
+  const { verb, order, saw, isDryRun, signal } = request;
   /** A PUT was sent and its answer did not come: it may have been carried out. */
   let mayHaveActed = false;
   let conflicts = 0;
@@ -80,32 +79,33 @@ export async function setScale(request: ScaleRequest, tools: ScaleTools): Promis
       if (mayHaveActed) return tooLate();
       return endOf('denied', 'Overloaded', `The API server has too much to do. ${kube.message}`);
     }
-    if (kube.status !== 0 && kube.status < 500) return mayHaveActed ? tooLate() : refusalOf(kube, ref, actor);
+    if (kube.status !== 0 && kube.status < 500)
+      return mayHaveActed ? tooLate() : refusalOf(kube, order, verb);
     const delayMs = kube.retryAfterMs ?? jitter(firstBackOffMs * 2 ** Math.min(failures++, 5));
     return (await wait(delayMs)) ? null : tooLate();
   };
 
   for (;;) {
     if (signal.aborted || limitMs() <= 0) return { end: tooLate() };
-    let scale: Scale;
+    let read: Numbered;
     try {
-      scale = await withLimit(timers, limitMs(), signal, (limited) => cluster.getScale(ref, actor, limited));
+      read = await withLimit(timers, limitMs(), signal, (limited) => verb.read(cluster, order, limited));
     } catch (error) {
       const end = await failed(error);
       if (end) return { end };
       continue;
     }
-    if (request.uid !== scale.uid)
-      return { end: endOf('stale', 'Replaced', 'The target was deleted and made anew.', scale.replicas) };
-    if (mayHaveActed && scale.replicas === want) return { scale };
-    if (scale.replicas !== saw) return { end: changed(scale.replicas) };
-    const end = request.refuse(scale);
+    if (request.uid !== read.uid)
+      return { end: endOf('stale', 'Replaced', 'The target was deleted and made anew.', read.replicas) };
+    if (mayHaveActed && read.replicas === order.want) return { written: read };
+    if (read.replicas !== saw) return { end: changed(read.replicas) };
+    const end = request.refuse(read);
     if (end) return { end };
     if (signal.aborted || remainingMs() <= 0) return { end: tooLate() };
     try {
       return {
-        scale: await withLimit(timers, remainingMs() + graceMs, signal, (limited) =>
-          cluster.putScale(ref, scale, want, actor, { isDryRun }, limited),
+        written: await withLimit(timers, remainingMs() + graceMs, signal, (limited) =>
+          verb.write(cluster, order, read, isDryRun, limited),
         ),
       };
     } catch (error) {
@@ -115,7 +115,7 @@ export async function setScale(request: ScaleRequest, tools: ScaleTools): Promis
         lastFailure = kube.message;
         if (++conflicts > maxConflicts)
           return {
-            end: endOf('stale', 'Conflict', 'Something else keeps changing the target.', scale.replicas),
+            end: endOf('stale', 'Conflict', 'Something else keeps changing the target.', read.replicas),
           };
         if (!(await wait(jitter(conflicts * 20)))) return { end: tooLate() };
         continue;
