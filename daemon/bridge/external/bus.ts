@@ -38,6 +38,7 @@ import {
 import { Outbox } from './outbox.ts';
 import { Presences } from './presence.ts';
 import { probeBroker } from './probe.ts';
+import { Proofs } from './proofs.ts';
 
 /**
  * Connects, and again whenever the connection ends, until it is closed. Resolves after the first attempt, also when that failed.
@@ -58,6 +59,7 @@ class ExternalBroker implements ExternalBus {
   readonly #complaints: ComplaintLog;
   readonly #messages: TokenBuckets;
   readonly #questions: TokenBuckets;
+  readonly #proofs: Proofs;
   readonly #presence = new Presences();
   readonly #ending = new AbortController();
   readonly #outbox: Outbox;
@@ -83,6 +85,7 @@ class ExternalBroker implements ExternalBus {
     this.#complaints = new ComplaintLog(options.log, options.clock);
     this.#messages = new TokenBuckets(defaultLimits.messages, options.clock);
     this.#questions = new TokenBuckets({ burst: 1, perSecond: 0.2 }, options.clock);
+    this.#proofs = new Proofs(options, (surface, message) => this.#tell(surface, message));
   }
 
   get sessions(): number {
@@ -141,8 +144,9 @@ class ExternalBroker implements ExternalBus {
    */
   disconnect(surface: string, reason: string): void {
     this.#options.log.info({ surface, reason }, 'session closed');
+    this.#options.withdrawn(surface);
     this.#went(surface);
-    this.#tell(surface, { v: wireVersion, type: 'renew', reason: reason.slice(0, 256) });
+    this.#proofs.renew(surface, reason);
     const { site } = this.#options;
     const topics = [
       ...(this.#kept.get(surface) ?? []),
@@ -267,8 +271,12 @@ class ExternalBroker implements ExternalBus {
       return;
     }
     for (const surface of this.#presence.names) {
-      const problem = this.#problemOf(surface);
-      if (problem !== null) this.disconnect(surface, problem);
+      const doubt = this.#proofs.doubtOf(surface);
+      if (doubt?.isUnproven === false) this.disconnect(surface, doubt.words);
+      else if (doubt !== null) {
+        this.#went(surface);
+        this.#proofs.ask(surface, doubt);
+      }
     }
   }
 
@@ -298,7 +306,10 @@ class ExternalBroker implements ExternalBus {
   }
 
   #askAfter(surface: string): void {
-    if (this.#presence.has(surface) || this.#problemOf(surface) !== null) return;
+    if (this.#presence.has(surface)) return;
+    const doubt = this.#proofs.doubtOf(surface);
+    if (doubt?.isUnproven) this.#proofs.ask(surface, doubt);
+    if (doubt !== null) return;
     if (this.#questions.take(surface)) this.#tell(surface, { v: wireVersion, type: 'rebirth' });
   }
 
@@ -332,20 +343,30 @@ class ExternalBroker implements ExternalBus {
       return;
     }
     if (payload.length === 0) {
-      // Another gateway has taken away what was kept of it.
-      if (leaf === 'status') this.#went(surface);
+      // This gateway or another one has taken away what was kept of it.
+      if (leaf !== 'status') return;
+      this.#options.withdrawn(surface);
+      this.#went(surface);
+      return;
+    }
+    if (leaf === 'certificate') {
+      if (isRetained || !this.#proofs.show(surface, payload)) drop('NotAllowed');
+      else if (!this.#presence.has(surface) && this.#proofs.doubtOf(surface) === null)
+        this.#tell(surface, { v: wireVersion, type: 'rebirth' });
       return;
     }
     const status = leaf === 'status' ? decode(statusMessage, payload) : null;
     // A surface that goes needs no right to: its will may come after the end of its certificate.
     const isFarewell = status?.ok === true && status.message.state === 'offline';
-    const problem = isFarewell ? null : this.#problemOf(surface);
-    if (problem !== null) {
+    const doubt = isFarewell ? null : this.#proofs.doubtOf(surface);
+    if (doubt !== null) {
       if (isRetained) return;
       drop('NotAllowed');
-      if (this.#presence.has(surface)) this.disconnect(surface, problem);
-      else if (this.#questions.take(surface))
-        this.#tell(surface, { v: wireVersion, type: 'renew', reason: problem });
+      if (!doubt.isUnproven && this.#presence.has(surface)) this.disconnect(surface, doubt.words);
+      else {
+        this.#went(surface);
+        this.#proofs.ask(surface, doubt);
+      }
       return;
     }
     if (status?.ok === true) this.#changed(surface, this.#presence.status(surface, status.message));
@@ -362,17 +383,5 @@ class ExternalBroker implements ExternalBus {
 
   #changed(surface: string, change: 'came' | 'went' | null): void {
     if (change !== null) this.#onSession(surface, change === 'came');
-  }
-
-  #problemOf(surface: string): string | null {
-    const { identityOf, isAllowed, clock } = this.#options;
-    try {
-      const identity = identityOf(surface);
-      if (identity === null) return 'no certificate of it is on record';
-      if (identity.notAfter <= clock.now()) return 'its certificate is out of date';
-      return isAllowed(identity) ? null : 'not in the registry, revoked or not trusted';
-    } catch (error) {
-      return `registry: ${String(error)}`;
-    }
   }
 }

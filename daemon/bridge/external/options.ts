@@ -45,8 +45,12 @@ export interface ExternalBrokerOptions {
   readonly gateway: string;
   /** Session of this gateway's status, for the will: a surface heeds only that of the session that it knows. */
   readonly session: string;
-  /** Who the gateways gave the latest certificate of this surface to, null when none is on record. */
+  /** Who a surface is by the newest certificate that it has shown and that was not withdrawn, null without one. */
   readonly identityOf: (surface: string) => Identity | null;
+  /** A surface shows its certificate (DER); whether it counts. */
+  readonly shown: (surface: string, certificate: Uint8Array) => boolean;
+  /** Certificates that the surface was given so far do not count any more: this gateway or another one says so. */
+  readonly withdrawn: (surface: string) => void;
   /** Whether the surface may act now; asked at every message and every second. */
   readonly isAllowed: (identity: Identity) => boolean;
   /** Surfaces that are asked to say what they are when nothing is heard of them: brokers may keep nothing. */
