@@ -48,7 +48,7 @@ export const targetRules: readonly Rule<{ apiVersion: string; kind: string; name
   {
     message: 'must be given, but for a Node',
     path: ['namespace'],
-    cel: "(self.apiVersion == 'v1' && self.kind == 'Node') == (self.namespace == '')",
+    cel: "(self.apiVersion == 'v1' && self.kind == 'Node') == (self.__namespace__ == '')",
     holds: ({ apiVersion, kind, namespace }) =>
       (apiVersion === 'v1' && kind === 'Node') === (namespace === ''),
   },

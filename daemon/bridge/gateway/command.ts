@@ -3,6 +3,7 @@
  * and every later one is told that it came too late.
  */
 import type { BindingConfig } from '../../config/schema.ts';
+import type { VerbName } from '../../config/verbs.ts';
 import type { AckPhase, Guard } from '../../surface/types.ts';
 import type { AckMessage, CommandMessage } from '../wire/messages.ts';
 import { wireVersion } from '../wire/topics.ts';
@@ -36,6 +37,8 @@ export interface CommandRecord {
   readonly id: string;
   readonly slot: number | null;
   readonly target: BindingConfig['target'] | null;
+  /** What was asked of it; a binding that moves the floor of an autoscaler instead of the number has `floor` here. */
+  readonly verb: VerbName | null;
   readonly want: number | null;
   readonly saw: number | null;
   readonly arm: readonly Guard[];
@@ -106,6 +109,8 @@ export class Command {
   readonly deadlineAt: number;
   /** A PUT has been sent for it, or is just being sent. */
   hasPut = false;
+  /** What it does, as far as known; `floor` once it turns out to move that in the place of the number. */
+  verb: VerbName | null;
   /** Id of the trace that it belongs to, for logs; null: none. */
   traceId: string | null = null;
   readonly #onAck: CommandParts['onAck'];
@@ -118,6 +123,7 @@ export class Command {
     this.surface = parts.surface;
     this.message = parts.message;
     this.binding = parts.binding;
+    this.verb = parts.binding?.verb ?? null;
     this.receivedAt = parts.receivedAt;
     this.deadlineAt = parts.deadlineAt;
     this.#onAck = parts.onAck;

@@ -261,6 +261,7 @@ export class Commands {
     }
     const acting = actingOn(slot.binding, slot.snapshot());
     const { verb, snapshot } = acting;
+    command.verb = verb.name;
     if (!snapshot.target) {
       command.end(unseen(snapshot));
       return;
@@ -334,6 +335,7 @@ export class Commands {
         id,
         slot: null,
         target: null,
+        verb: null,
         want: null,
         saw: null,
         arm: [],
@@ -358,6 +360,7 @@ export class Commands {
       id: message.id,
       slot: message.slot,
       target: binding?.target ?? null,
+      verb: command.verb,
       want: message.want,
       saw: message.saw,
       arm: message.arm ?? [],

@@ -168,6 +168,50 @@ const HANDLERS: Readonly<Record<string, (object: JsonMap) => JsonMap>> = {
     spec: { finalizers: ['kubernetes'] },
     status: { phase: 'Active' },
   }),
+  DaemonSet: (object) => ({
+    ...object,
+    spec: {
+      ...spec(object),
+      template: template(spec(object).template),
+      updateStrategy: spec(object).updateStrategy ?? {
+        type: 'RollingUpdate',
+        rollingUpdate: { maxUnavailable: 1, maxSurge: 0 },
+      },
+      revisionHistoryLimit: spec(object).revisionHistoryLimit ?? 10,
+    },
+    status: object.status ?? {
+      currentNumberScheduled: 0,
+      numberMisscheduled: 0,
+      desiredNumberScheduled: 0,
+      numberReady: 0,
+    },
+  }),
+  CronJob: (object) => ({
+    ...object,
+    spec: {
+      ...spec(object),
+      concurrencyPolicy: spec(object).concurrencyPolicy ?? 'Allow',
+      suspend: spec(object).suspend ?? false,
+      successfulJobsHistoryLimit: spec(object).successfulJobsHistoryLimit ?? 3,
+      failedJobsHistoryLimit: spec(object).failedJobsHistoryLimit ?? 1,
+    },
+    status: object.status ?? {},
+  }),
+  Job: (object) => {
+    const given = spec(object);
+    return {
+      ...object,
+      spec: {
+        ...given,
+        parallelism: given.parallelism ?? 1,
+        completions: given.completions ?? 1,
+        backoffLimit: given.backoffLimit ?? 6,
+        suspend: given.suspend ?? false,
+        template: template(given.template),
+      },
+      status: object.status ?? {},
+    };
+  },
   ResourceQuota: (object) => ({ ...object, status: object.status ?? {} }),
   PodDisruptionBudget: (object) => ({
     ...object,

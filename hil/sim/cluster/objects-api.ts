@@ -1,5 +1,6 @@
 /** Create, read, update, patch and delete objects of any kind. */
 import { applied, firstEntries } from './apply.ts';
+import { budgetRefusal } from './controllers/budgets.ts';
 import { quotaRefusal } from './controllers/quota.ts';
 import { ownsStatus, withDefaults } from './defaults.ts';
 import { isMap, type JsonMap, textAt } from './json.ts';
@@ -276,6 +277,14 @@ export function removeAll(world: World, request: ApiRequest, objects: readonly K
 function postSubresource(world: World, request: ApiRequest): Answer {
   if (request.target.subresource !== 'eviction') throw methodNotAllowed();
   const pod = existing(world, request);
+  const wanted = request.body.length === 0 ? {} : decodeObject(request.body, request.contentType);
+  const uid = textAt(wanted, 'deleteOptions', 'preconditions', 'uid');
+  if (uid !== '' && uid !== pod.metadata.uid) {
+    const uids = `UID in precondition: ${uid}, UID in object meta: ${pod.metadata.uid}`;
+    throw conflict(builtin.pods, pod.metadata.name, `Precondition failed: ${uids}`);
+  }
+  const refusal = budgetRefusal(world, pod);
+  if (refusal !== null) throw refusal;
   if (!isDryRun(request.query)) deleteObject(world, builtin.pods, pod, null);
   return {
     code: 201,

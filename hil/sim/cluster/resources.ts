@@ -183,6 +183,13 @@ export const builtin = {
     isInAll: true,
     subs: ['status'],
   }),
+  cronJobs: define('batch', 'v1', 'cronjobs', 'CronJob', {
+    short: ['cj'],
+    isInAll: true,
+    subs: ['status'],
+    hasGeneration: true,
+  }),
+  jobs: define('batch', 'v1', 'jobs', 'Job', { isInAll: true, subs: ['status'], hasGeneration: true }),
   budgets: define('policy', 'v1', 'poddisruptionbudgets', 'PodDisruptionBudget', {
     short: ['pdb'],
     subs: ['status'],

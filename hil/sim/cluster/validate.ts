@@ -27,7 +27,7 @@ export function validate(resource: Resource, object: JsonMap): void {
       "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
     faults.push({ field: 'metadata.name', message: `Invalid value: ${JSON.stringify(name)}: ${rule}` });
   }
-  faults.push(...workloadFaults(resource, object));
+  faults.push(...workloadFaults(resource, object), ...autoscalerFaults(resource, object));
   if (resource.custom !== null) {
     for (const top of ['spec', 'status']) {
       faults.push(...schemaFaults(at(resource.custom.schema, 'properties', top), object[top], top));
@@ -90,6 +90,26 @@ function workloadFaults(resource: Resource, object: JsonMap): Fault[] {
     faults.push({ field: 'spec.template.spec.containers', message: 'Required value' });
   }
   return faults;
+}
+
+function autoscalerFaults(resource: Resource, object: JsonMap): Fault[] {
+  if (resource.kind !== 'HorizontalPodAutoscaler') return [];
+  const [least, most] = [at(object, 'spec', 'minReplicas'), at(object, 'spec', 'maxReplicas')];
+  if (typeof least === 'number' && least < 1)
+    return [
+      {
+        field: 'spec.minReplicas',
+        message: `Invalid value: ${least}: must be greater than or equal to 1`,
+      },
+    ];
+  if (typeof least === 'number' && typeof most === 'number' && most < least)
+    return [
+      {
+        field: 'spec.maxReplicas',
+        message: `Invalid value: ${most}: must be greater than or equal to \`minReplicas\``,
+      },
+    ];
+  return [];
 }
 
 /** The part of OpenAPI v3 that CustomResourceDefinitions commonly use. */

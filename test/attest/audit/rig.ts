@@ -165,6 +165,7 @@ export const command: AuditEvent = {
     surface: 'desk',
     id: 'a1',
     slot: 2,
+    verb: 'scale',
     target: { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'shop', name: 'cart' },
     want: 3,
     saw: 2,

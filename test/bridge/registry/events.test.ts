@@ -22,6 +22,7 @@ const ended = (change: Partial<CommandRecord> = {}): CommandRecord => ({
   surface: 'desk',
   id: 'c1',
   slot: 1,
+  verb: 'scale',
   target,
   want: 5,
   saw: 3,

@@ -37,6 +37,7 @@ export const drain: Verb = {
   rights: verbRights.drain,
   happened: {
     reason: 'Drain',
+    done: 'Drained',
     words: (target, _, want) =>
       want === 1 ? `drained ${target}` : `stopped to drain ${target}, which stays cordoned,`,
   },

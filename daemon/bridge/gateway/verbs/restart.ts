@@ -22,7 +22,7 @@ export const restart: Verb = {
   name: 'restart',
   number: 'momentary',
   rights: verbRights.restart,
-  happened: { reason: 'Restart', words: (target) => `restarted ${target}` },
+  happened: { reason: 'Restart', done: 'Restarted', words: (target) => `restarted ${target}` },
   patienceMs: 120_000,
   numberOf: ({ target }) => (target === null ? null : 0),
   guards: (snapshot, want) =>

@@ -12,6 +12,7 @@ export const scale: Verb = {
   rights: verbRights.scale,
   happened: {
     reason: 'Scale',
+    done: 'Scaled',
     words: (target, from, want) => `scaled ${target}${from === null ? '' : ` from ${from}`} to ${want}`,
   },
   patienceMs: 120_000,

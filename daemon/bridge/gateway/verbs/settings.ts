@@ -67,14 +67,17 @@ function setting(parts: Setting): Verb {
 const noGuards = (): readonly GuardNeed[] => [];
 const isSeen = ({ generation, observedGeneration }: TargetState): boolean => observedGeneration >= generation;
 
+/** The Pods that there are. */
+const podLights = ({ pods }: TargetSnapshot): Pick<Shown, 'observed' | 'ready' | 'lights'> => ({
+  observed: pods.length,
+  ready: pods.filter(({ light }) => light === 'ready').length,
+  lights: pods.map(({ key, light }) => [key.slice(0, 16), light]),
+});
+
 /** Pods that an autoscaler counts, as lights without names. */
-function countedLights({ target, pods }: TargetSnapshot): Pick<Shown, 'observed' | 'ready' | 'lights'> {
-  if (pods.length > 0)
-    return {
-      observed: target?.observed ?? 0,
-      ready: target?.ready ?? 0,
-      lights: pods.map(({ key, light }) => [key.slice(0, 16), light]),
-    };
+function countedLights(snapshot: TargetSnapshot): Pick<Shown, 'observed' | 'ready' | 'lights'> {
+  const { target, pods } = snapshot;
+  if (pods.length > 0) return podLights(snapshot);
   const count = target?.settings.counted ?? 0;
   return {
     observed: count,
@@ -91,6 +94,7 @@ export const floor = setting({
   number: 'count',
   happened: {
     reason: 'Floor',
+    done: 'FloorSet',
     words: (target, from, want) =>
       `set the least replicas of ${target}${from === null ? '' : ` from ${from}`} to ${want}`,
   },
@@ -113,6 +117,7 @@ export const ceiling = setting({
   number: 'count',
   happened: {
     reason: 'Ceiling',
+    done: 'CeilingSet',
     words: (target, from, want) =>
       `set the most replicas of ${target}${from === null ? '' : ` from ${from}`} to ${want}`,
   },
@@ -133,7 +138,11 @@ export const ceiling = setting({
 export const pause = setting({
   name: 'pause',
   number: 'switch',
-  happened: { reason: 'Pause', words: (target, _, want) => `${want === 1 ? 'paused' : 'resumed'} ${target}` },
+  happened: {
+    reason: 'Pause',
+    done: 'Paused',
+    words: (target, _, want) => `${want === 1 ? 'paused' : 'resumed'} ${target}`,
+  },
   numberOf: ({ isPaused }) => Number(isPaused),
   patch: ({ ref, want }) => patches.pause(ref.kind, want === 1),
   guards: noGuards,
@@ -147,6 +156,7 @@ export const suspend = setting({
   number: 'switch',
   happened: {
     reason: 'Suspend',
+    done: 'Suspended',
     words: (target, _, want) => `${want === 1 ? 'suspended' : 'resumed'} ${target}`,
   },
   numberOf: ({ isSuspended }) => Number(isSuspended),
@@ -157,8 +167,13 @@ export const suspend = setting({
       ? [{ guard: 'disrupts', words: `${pods.length} Pods of the Job are ended.` }]
       : [],
   refuse: () => null,
-  done: () => 'It is set.',
-  lights: () => nothing,
+  done({ conditions }, want) {
+    // Only Jobs say so; a CronJob has nothing to say.
+    const said = conditions.find(({ type }) => type === 'Suspended');
+    if (said !== undefined && (said.status === 'True') !== (want === 1)) return null;
+    return want === 1 ? 'It is suspended.' : 'It goes on.';
+  },
+  lights: podLights,
 });
 
 export const cordon = setting({
@@ -166,6 +181,7 @@ export const cordon = setting({
   number: 'switch',
   happened: {
     reason: 'Cordon',
+    done: 'Cordoned',
     words: (target, _, want) => `${want === 1 ? 'cordoned' : 'uncordoned'} ${target}`,
   },
   numberOf: ({ isCordoned }) => Number(isCordoned),

@@ -66,8 +66,10 @@ export interface Shown {
 
 /** How the end of an accepted command is told as an Event. */
 export interface Happened {
-  /** CamelCase: `ScaledBySurface` and the like. */
+  /** CamelCase, as in `ScaleRefused`. */
   readonly reason: string;
+  /** CamelCase, as in `ScaledBySurface`. */
+  readonly done: string;
   /** What it did, in words that follow the name of the surface. */
   words(target: string, from: number | null, want: number | null): string;
 }

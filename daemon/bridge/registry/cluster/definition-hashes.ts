@@ -5,6 +5,6 @@ export const schemaAnnotation = 'surfaced.dev/schema';
 
 /** Hash of each definition, by its name. */
 export const definitionHashes: Readonly<Record<string, string>> = {
-  'controlsurfaces.surfaced.dev': 'ea93d52f5dfd329f',
+  'controlsurfaces.surfaced.dev': '7a51b40c7e6d626b',
   'surfacerequests.surfaced.dev': '8c76d53efedd8815',
 };

@@ -1,6 +1,7 @@
 /** What is worth a Kubernetes Event: ends of commands, and changes of trust. */
 import type { SurfaceTrust } from '../../../attest/trust/types.ts';
 import type { CommandRecord } from '../../gateway/command.ts';
+import { verbs } from '../../gateway/verbs/table.ts';
 import { nameOf } from '../../kube/scales.ts';
 import type { TargetRef } from '../../kube/types.ts';
 import type { Occurrence, Subject } from './event-recorder.ts';
@@ -18,35 +19,25 @@ const subjectOf = (target: TargetRef, uid: string | null): Subject => ({ ...targ
  * command among the warnings there, and would find its own words.
  */
 export function happeningsOf(record: CommandRecord, { surface, targetUid }: Parties): readonly Occurrence[] {
-  const { target, phase, code, detail, saw, want, wasAccepted } = record;
+  const { target, verb, phase, code, detail, saw, want, wasAccepted } = record;
   // What was not readable, or is only a question to the operator, is no news of the target.
-  if (target === null || phase === 'needs-arm') return [];
+  if (target === null || verb === null || phase === 'needs-arm') return [];
+  const { reason, done, words } = verbs[verb].happened;
   const on = subjectOf(target, targetUid);
   const [self, other] = [surface.name, nameOf(target)];
-  const both = (reason: string, type: Occurrence['type'], action: string, note: string) => [
-    { regarding: surface, related: on, type, reason, action, note },
-    { regarding: on, related: surface, type: 'Normal' as const, reason, action, note },
+  const both = (what: string, type: Occurrence['type'], note: string) => [
+    { regarding: surface, related: on, type, reason: what, action: reason, note },
+    { regarding: on, related: surface, type: 'Normal' as const, reason: what, action: reason, note },
   ];
   if (!wasAccepted) {
     const note = `Surface ${self} asked for ${want ?? 'something'} at ${other}: ${code}, ${detail}`;
     // That a number was out of date concerns whoever turned the knob, not the target's owner.
-    return both('ScaleRefused', 'Warning', 'Scale', note).slice(0, phase === 'denied' ? 2 : 1);
+    return both(`${reason}Refused`, 'Warning', note).slice(0, phase === 'denied' ? 2 : 1);
   }
   if (phase === 'reverted' && code !== 'Superseded')
-    return both(
-      'ScaleReverted',
-      'Warning',
-      'Scale',
-      `Surface ${self} had set ${other} to ${want}: ${detail}`,
-    );
+    return both(`${reason}Reverted`, 'Warning', `Surface ${self} had set ${other} to ${want}: ${detail}`);
   const blocked = phase === 'blocked' ? `; ${code}: ${detail}` : '';
-  const from = saw === null ? '' : ` from ${saw}`;
-  return both(
-    'ScaledBySurface',
-    'Normal',
-    'Scale',
-    `Surface ${self} scaled ${other}${from} to ${want}${blocked}`,
-  );
+  return both(`${done}BySurface`, 'Normal', `Surface ${self} ${words(other, saw, want)}${blocked}`);
 }
 
 /** The Event of a change of trust; null: none is worth it. @param before null: the surface was not known */
