@@ -355,6 +355,12 @@ export const errorTable = {
     remedy:
       'Give the broker the rules that `surfaced broker acl` prints; until then the gateway takes nothing from it.',
   },
+  E_SHARD_LOST: {
+    class: 'fatal',
+    title: 'This gateway may not be the active one any more',
+    remedy:
+      'It ends, so that another one takes over; started anew it waits for its turn. When it comes again: is the API server slow or away?',
+  },
   E_BROKER_IDENTITY: {
     class: 'usage',
     title: 'The external broker cannot tell the gateway from a surface',

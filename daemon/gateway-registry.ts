@@ -4,6 +4,7 @@
  */
 import type { Attesting, SurfaceTrust } from './attest/trust/types.ts';
 import type { CommandRecord } from './bridge/gateway/command.ts';
+import type { Ownership } from './bridge/gateway/ownership.ts';
 import type { ConnectedCluster } from './bridge/kube/cluster.ts';
 import {
   type ClusterRegistry,
@@ -66,6 +67,8 @@ export interface RegistryDesk {
   presence(fleet: Presence | null): Presence;
   /** A command has ended. */
   ended(record: CommandRecord): void;
+  /** Surfaces may have come to this gateway. */
+  reconsider(): void;
   problems(): readonly { readonly source: string; readonly message: string }[];
   close(): Promise<void>;
 }
@@ -76,10 +79,14 @@ export function serveRegistry(parts: {
   readonly objects: ClusterRegistry;
   readonly cluster: ConnectedCluster;
   readonly attesting: Attesting;
+  /** What is known of a surface with a TPM, by this gateway or another one. */
+  readonly trustOf: (surface: string) => SurfaceTrust | null;
+  /** Only one gateway speaks of a surface. */
+  readonly ownership: Pick<Ownership, 'isMine'>;
   readonly clock: Clock;
   readonly log: Log;
 }): RegistryDesk {
-  const { config, objects, cluster, attesting, clock } = parts;
+  const { config, objects, cluster, attesting, trustOf, ownership, clock } = parts;
   const log = parts.log.child({ part: 'registry' });
   const namespace = config.registry.cluster?.namespace ?? '';
   const { access } = cluster;
@@ -90,7 +97,7 @@ export function serveRegistry(parts: {
   const factsOf = (record: SurfaceRecord): Facts => {
     const { name, generation, surface, problem } = record;
     const presence = seen.get(name);
-    const trust = attesting.of(name);
+    const trust = trustOf(name);
     return {
       generation,
       surface,
@@ -106,7 +113,7 @@ export function serveRegistry(parts: {
   const writer = startStatusWriter({
     access,
     namespace,
-    recordOf: (name) => objects.records().get(name) ?? null,
+    recordOf: (name) => (ownership.isMine(name) ? (objects.records().get(name) ?? null) : null),
     factsOf,
     clock,
     log,
@@ -148,7 +155,7 @@ export function serveRegistry(parts: {
     for (const name of names) {
       follow(name);
       const key = keys.get(name);
-      if (key !== undefined && before.get(name) !== key)
+      if (key !== undefined && before.get(name) !== key && ownership.isMine(name))
         events.record(approvedHappening(subjectOf(name), key));
       if (objects.get(name) === null) seen.delete(name);
     }
@@ -158,7 +165,7 @@ export function serveRegistry(parts: {
   attesting.onQuarantine(() => requests.look());
   attesting.onChange((names) => {
     for (const name of names) {
-      const after = attesting.of(name);
+      const after = trustOf(name);
       const happening = happeningOf(trusts.get(name) ?? null, after, subjectOf(name));
       if (happening) events.record(happening);
       if (after === null) trusts.delete(name);
@@ -193,6 +200,7 @@ export function serveRegistry(parts: {
       const targetUid = record.target && targets.uidOf(record.surface, record.target);
       for (const happening of happeningsOf(record, { surface, targetUid })) events.record(happening);
     },
+    reconsider: () => writer.mark(objects.records().keys()),
     problems: () =>
       [writer.problem(), requests.problem(), events.problem()].flatMap((message) =>
         message === null ? [] : [{ source: `namespace ${namespace}`, message }],

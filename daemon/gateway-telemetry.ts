@@ -6,7 +6,7 @@ import type { CommandRecord } from './bridge/gateway/command.ts';
 import type { BridgeEvent, CommandTracer } from './bridge/observer.ts';
 import type { Clock } from './clock.ts';
 import type { GatewayConfig } from './config/schema.ts';
-import { type HealthReport, healthOf, startHealthServer } from './health.ts';
+import { type HealthReport, healthOf, type PartHealth, startHealthServer } from './health.ts';
 import type { Log } from './log.ts';
 import type { GatewayMeter } from './metrics/gateway-metrics.ts';
 import type { Tracing } from './tracing/tracing.ts';
@@ -29,6 +29,8 @@ export interface Telemetry {
   readonly spans: Tracing['counts'] | null;
   /** Null: there is no health endpoint. */
   readonly port: number | null;
+  /** It is warm, and waits for its turn among several gateways. */
+  waiting(standing: PartHealth): void;
   /** Everything has been started. */
   started(state: GatewayState): void;
   /** It is being stopped: not ready from here on. */
@@ -46,7 +48,7 @@ export async function openTelemetry(options: {
   const { config, clock, random, log } = options;
   let phase: 'starting' | 'running' | 'stopping' = 'starting';
   let state: GatewayState | null = null;
-  const words = healthOf({ gateway: { ok: false, detail: 'starting' } });
+  let words = healthOf({ gateway: { ok: false, detail: 'starting' } });
   const readiness = (): HealthReport => {
     if (phase === 'stopping') return healthOf({ gateway: { ok: false, detail: 'stopping' } });
     return state === null ? words : readinessOf(state);
@@ -81,6 +83,9 @@ export async function openTelemetry(options: {
     tracing: tracing === null ? {} : { tracer: tracing },
     spans: tracing?.counts ?? null,
     port: endpoint?.port ?? null,
+    waiting: (standing) => {
+      words = healthOf({ gateway: standing });
+    },
     started: (running) => {
       state = running;
       phase = 'running';

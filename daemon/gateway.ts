@@ -7,19 +7,21 @@ import { readRequestSubject } from './attest/certificates/request.ts';
 import { startEnrolServer } from './attest/enrol/server.ts';
 import { openTokens, type Tokens } from './attest/enrol/tokens.ts';
 import type { Trust } from './attest/trust/types.ts';
-import type { Identity } from './attest/types.ts';
 import { startAdmission } from './bridge/admission/server.ts';
-import { startBroker } from './bridge/broker/broker.ts';
+import { newSession } from './bridge/gateway/beat.ts';
+import { ownsAll } from './bridge/gateway/ownership.ts';
 import { fieldManager, startRelay } from './bridge/gateway/relay.ts';
 import { connectCluster } from './bridge/kube/cluster.ts';
-import { type CtlMessage, encode } from './bridge/wire/messages.ts';
-import { ctlTopic, wireVersion } from './bridge/wire/topics.ts';
+import { ctlTopic } from './bridge/wire/topics.ts';
 import type { Clock } from './clock.ts';
 import type { GatewayConfig } from './config/schema.ts';
+import { openBus } from './gateway-bus.ts';
 import { openRegistry, serveRegistry } from './gateway-registry.ts';
+import { joinGateways } from './gateway-shards.ts';
 import { logCommand, openTelemetry } from './gateway-telemetry.ts';
+import { allowanceBy, keepTrusted, trustBy } from './gateway-trusted.ts';
 import { openUpdates } from './gateway-updates.ts';
-import { type HealthReport, healthOf, splitListen } from './health.ts';
+import { type HealthReport, healthOf } from './health.ts';
 import type { Log } from './log.ts';
 
 export interface GatewayParts {
@@ -44,6 +46,8 @@ export interface Gateway {
   readonly trust: Trust;
   /** Where its ControlSurface files are, for `approveIn` of commands/approve.ts; null: they are in the cluster. */
   readonly registryFolder: string | null;
+  /** Rejects when it may not be active any more, and is to be started anew; null: that cannot happen. */
+  readonly lost: Promise<never> | null;
   health(): HealthReport;
   /** Resolves with the next heartbeat of the relay. */
   pulse(): Promise<void>;
@@ -89,77 +93,43 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     });
     started.push(() => attestation.close());
     const { attesting, audit, policies } = attestation;
-    const desk = objects && serveRegistry({ config, objects, cluster, attesting, clock, log });
-    if (desk) started.push(() => desk.close());
-    /** Asked again and again: a certificate lives through revocation, failed evidence and a stricter policy. */
-    const isAllowed = ({ surface, trust, ekSha256 }: Identity): boolean => {
-      const known = registry.get(surface);
-      if (known === null || known.spec.isRevoked) return false;
-      if (trust === 'token') return config.policy.identity === 'token';
-      return ekSha256 !== null && ekSha256 === known.spec.tpm?.ekSha256 && attesting.isTrusted(surface);
-    };
-    const certificate = await makeServerCertificate({ authority, hosts: config.enrol.hosts, clock, log });
-    let serverNotAfter = certificate.first.notAfter;
-    const broker = await startBroker({
-      ...splitListen(config.broker.listen),
-      site: config.site,
-      gateway: config.name,
-      serverKeyPem: certificate.first.privateKeyPem,
-      serverCertificatePem: certificate.first.certificatePem,
-      clientCaPem: authority.certificatePem,
-      maxConnections: config.broker.maxConnections,
-      identify: (der) => authority.identify(der),
-      isAllowed,
-      clock,
-      observe,
-      log: log.child({ part: 'broker' }),
+    const session = newSession(random);
+    const shards = joinGateways({ config, cluster, session, clock, random, log });
+    started.push(async () => await shards?.close());
+    const ownership = shards?.ownership ?? ownsAll;
+    // With the broker inside of the gateway one is active, and the others are warm until it is gone.
+    if (config.broker.mode === 'embedded') await shards?.held(telemetry.waiting);
+    const parties = { config, registry, attesting };
+    const isAllowed = allowanceBy(parties);
+    const broker = await openBus({
+      ...{ config, authority, registry, session, isAllowed, observe, clock, random, log },
+      failed: attesting.list().flatMap(({ state, surface }) => (state === 'failed' ? [surface] : [])),
     });
     started.push(() => broker.close());
-    const stopRenewal = certificate.keep(({ privateKeyPem, certificatePem, notAfter }) => {
-      broker.setServerCertificate(privateKeyPem, certificatePem);
-      serverNotAfter = notAfter;
-    });
-    started.push(async () => stopRenewal());
-    const endWhatMayNotBe = (names: readonly string[]): void => {
-      for (const name of names) {
-        const identity = broker.identityOf(name);
-        if (identity && !isAllowed(identity)) broker.disconnect(name, 'may not act any more');
-      }
-    };
-    // Trust has followed the registry when this is called: it was told first.
-    registry.onChange(endWhatMayNotBe);
-    attesting.onChange(endWhatMayNotBe);
-    /** A certificate says its level until it ends; it shall not be another one than what is known for longer than it must. */
-    const renewWhatIsOfAnotherLevel = (names: readonly string[]): void => {
-      for (const name of names) {
-        const identity = broker.identityOf(name);
-        const level = attesting.of(name)?.level ?? null;
-        if (identity?.trust !== 'tpm' || level === null || level === identity.level) continue;
-        const reason = `its level is ${level} now, and that of its certificate ${identity.level}`;
-        const message: CtlMessage = { v: wireVersion, type: 'renew', reason };
-        broker
-          .publish(ctlTopic(config.site, name), encode(message), { qos: 1, isRetained: false })
-          .catch((error: unknown) => log.warn({ err: error, surface: name }, 'renewal was not asked for'));
-      }
-    };
-    attesting.onChange(renewWhatIsOfAnotherLevel);
+    const { bus } = broker;
+    keepTrusted(parties, bus, isAllowed, log);
+    const trustOf = trustBy(parties, bus, isAllowed);
+    const desk =
+      objects && serveRegistry({ config, objects, cluster, attesting, trustOf, ownership, clock, log });
+    if (desk) started.push(() => desk.close());
     const updates = await openUpdates({
       config,
       registry,
       policies,
       audit,
       send: (surface, payload) =>
-        broker.publish(ctlTopic(config.site, surface), payload, { qos: 1, isRetained: false }),
+        bus.publish(ctlTopic(config.site, surface), payload, { qos: 1, isRetained: false }),
       clock,
       log: log.child({ part: 'updates' }),
     });
     if (updates) started.push(() => updates.close());
     const relay = startRelay({
-      bus: meter?.bus(broker) ?? broker,
+      bus: meter?.bus(bus) ?? bus,
       cluster,
       registry,
       config,
-      trustOf: (surface) => broker.identityOf(surface)?.trust ?? 'token',
+      trustOf: (surface) => bus.identityOf(surface)?.trust ?? 'token',
+      ...{ ownership, session },
       clock,
       random,
       log: log.child({ part: 'relay' }),
@@ -175,9 +145,15 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       },
     });
     started.push(() => relay.close());
+    shards?.onChange(async () => {
+      desk?.reconsider();
+      await relay.reconsider();
+    });
+    // Before the relay says goodbye, so that what is under way ends and another one takes over at once.
+    started.push(async () => await shards?.close());
     const enrol = await startEnrolServer({
       config,
-      brokerPort: broker.port,
+      broker: broker.address,
       more: updates?.more ?? null,
       authority,
       tokens: meter?.tokens(tokens) ?? tokens,
@@ -211,7 +187,8 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       return healthOf({
         ...attestation.health(),
         cluster: { ok: api.isHealthy, detail: api.detail },
-        broker: { ok: true, detail: `port ${broker.port}` },
+        broker: broker.health(),
+        ...(shards && { shards: shards.health() }),
         enrol: { ok: true, detail: `port ${enrol.port}` },
         ...(admission && { admission: admission.health() }),
         ...(updates && { updates: updates.fleet.health() }),
@@ -237,26 +214,30 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       });
     };
     meter?.watch({
-      ...{ registry, cluster, attesting, policies, broker, relay },
+      ...{ registry, cluster, attesting, policies, broker: bus, relay },
       audit: () => attestation.health().audit,
       fleet: updates?.fleet ?? null,
-      certificates: () => ({ ca: authority.notAfter, server: serverNotAfter }),
+      certificates: () => ({
+        ca: authority.notAfter,
+        server: broker.serverNotAfter() ?? enrol.serverNotAfter(),
+      }),
       spans: telemetry.spans,
     });
     telemetry.started({ report: health, hasSeenCluster: () => hasSeenCluster });
     log.info(
-      { site: config.site, enrolPort: enrol.port, brokerPort: broker.port, caPin: authority.pin },
+      { site: config.site, enrolPort: enrol.port, brokerPort: broker.address.port, caPin: authority.pin },
       'gateway started',
     );
     return {
       caPin: authority.pin,
       enrolPort: enrol.port,
-      brokerPort: broker.port,
+      brokerPort: broker.address.port,
       admissionPort: admission?.port ?? null,
       healthPort: telemetry.port,
       tokens,
       trust: attesting,
       registryFolder: config.registry.folder ?? null,
+      lost: config.broker.mode === 'embedded' ? (shards?.lost() ?? null) : null,
       health,
       pulse: () => relay.pulse(),
       stop: async () => {

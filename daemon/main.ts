@@ -168,9 +168,10 @@ program
   .command('gateway')
   .description('broker, enrolment and Kubernetes client in one process')
   .addOption(gatewayConfig())
-  .action(async ({ config }: { config: string }) => {
+  .option('--name <name>', 'name of this gateway, over that in the file: each of several has its own')
+  .action(async ({ config, name }: { config: string; name?: string }) => {
     const { runGateway } = await import('./commands/gateway.ts');
-    await runRole((signal) => Promise.race([runGateway(config, logFor), calledOff(signal)]));
+    await runRole((signal) => Promise.race([runGateway(config, name ?? null, logFor), calledOff(signal)]));
   });
 
 program

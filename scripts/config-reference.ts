@@ -86,7 +86,7 @@ function below(field: SchemaNode, path: string): string[] {
 }
 
 function row(path: string, field: SchemaNode, isRequired: boolean): string {
-  const hasValue = field.default !== undefined && field.type !== 'object';
+  const hasValue = field.default !== undefined && field.type !== 'object' && !field.oneOf;
   const fallback = hasValue ? `\`${JSON.stringify(field.default)}\`` : isRequired ? '**required**' : '';
   return `| \`${path}\` | ${typeWords(field)} | ${fallback} | ${cell(field.description ?? '')} |`;
 }

@@ -31,6 +31,7 @@ export const samples: Samples = {
     site: 'home',
     stateDir: '/var/lib/surfaced',
     enrol: { hosts: ['gateway.example', '192.168.1.10'] },
+    broker: { mode: 'embedded' },
     registry: { folder: 'surfaces' },
     policy: { identity: 'token' },
     cluster: { kubeconfig: 'kubeconfig' },

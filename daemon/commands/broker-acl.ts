@@ -2,9 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { addressOf, gatewayUser } from '../bridge/external/connect.ts';
+import { probeSurfaces } from '../bridge/external/probe.ts';
 import { segmentPattern } from '../bridge/wire/topics.ts';
-import { brokerSchema } from '../config/brokers.ts';
 import { loadConfig } from '../config/load.ts';
+import type { GatewayConfig } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
 import { type BrokerKind, brokerFiles } from './broker-acl-text.ts';
 import { readRegistry } from './read-registry.ts';
@@ -20,13 +21,10 @@ export interface AclRequest {
   readonly file: string | null;
 }
 
-/** The surface that is tried out by the gateway at every connection, and the one in whose name it tries to speak. */
-export const probeSurfaces = { surface: 'acl-probe', other: 'acl-probe-other' } as const;
-
 /** @throws SurfacedError E_USAGE, E_BROKER_IDENTITY, and those of the Gateway file and the registry */
 export async function printAcl(request: AclRequest): Promise<string> {
   const config = await loadConfig('Gateway', request.gatewayConfigPath);
-  const broker = brokerSchema.parse(config.broker);
+  const { broker } = config;
   const gateways = await usersOf(request, broker);
   const registry = await readRegistry(config);
   const port = broker.mode === 'external' ? addressOf(broker.urls[0] ?? '').port : 8883;
@@ -53,7 +51,7 @@ export async function printAcl(request: AclRequest): Promise<string> {
 
 async function usersOf(
   { gatewayUsers, gatewayConfigPath }: AclRequest,
-  broker: ReturnType<typeof brokerSchema.parse>,
+  broker: GatewayConfig['broker'],
 ): Promise<readonly string[]> {
   const surfaceLike = gatewayUsers.find((user) => segmentPattern.test(user));
   if (surfaceLike !== undefined)

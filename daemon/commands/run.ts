@@ -8,6 +8,8 @@ const stopLimitMs = 4900;
 
 /** What runs until it is stopped; one that says how it is can be a service of systemd (Type=notify). */
 export interface Running extends Partial<NotifyingRole> {
+  /** Rejects when it cannot go on and is to be started anew; null or left out: that cannot happen. */
+  readonly lost?: Promise<never> | null;
   stop(): Promise<void>;
 }
 
@@ -37,7 +39,12 @@ export async function runRole(start: (signal: AbortSignal) => Promise<Running>):
     if (error !== calling.signal.reason) throw error;
     return null;
   });
-  endNotices = await tellServiceManager(await starting, calling.signal);
+  const role = await starting;
+  role?.lost?.catch((error: unknown) => {
+    report(error);
+    end(1);
+  });
+  endNotices = await tellServiceManager(role, calling.signal);
 }
 
 /** Tells systemd of a role that has started, if it wants to know. @returns to be called when the role is asked to end */

@@ -3,11 +3,13 @@ import { z } from 'zod';
 import { listen, name, unixPath } from './fields.ts';
 
 /** The broker inside of the gateway. */
-export const embeddedBrokerSchema = z.strictObject({
-  mode: z.literal('embedded').default('embedded').describe('The broker inside of the gateway.'),
-  listen: listen.default('0.0.0.0:8883'),
-  maxConnections: z.int().min(1).max(10_000).default(1200).describe('Most connections at once.'),
-});
+export const embeddedBrokerSchema = z
+  .strictObject({
+    mode: z.literal('embedded').default('embedded').describe('The broker inside of the gateway.'),
+    listen: listen.default('0.0.0.0:8883'),
+    maxConnections: z.int().min(1).max(10_000).default(1200).describe('Most connections at once.'),
+  })
+  .meta({ title: 'embedded' });
 
 const brokerUrl = z
   .url({ protocol: /^mqtts$/ })
@@ -51,7 +53,8 @@ export const externalBrokerSchema = z
   .refine(({ certificate, username }) => certificate !== undefined || username !== undefined, {
     message: 'give a certificate or a username, so that the broker can tell the gateway from surfaces',
     path: ['certificate'],
-  });
+  })
+  .meta({ title: 'external' });
 
 /** Where surfaces and gateways meet; a file without `mode` means the embedded broker. */
 export const brokerSchema = z
@@ -62,6 +65,7 @@ export const brokerSchema = z
         : value,
     z.discriminatedUnion('mode', [embeddedBrokerSchema, externalBrokerSchema]),
   )
+  .prefault({})
   .describe('MQTT broker with mutual TLS.');
 
 /** How several gateways share the surfaces; left out: there is one gateway. */
@@ -85,6 +89,22 @@ export const shardsSchema = z
   })
   .optional()
   .describe('Several gateways, of which exactly one acts for each surface.');
+
+/** What several gateways need, and what they cannot do yet. */
+export const severalGateways = <
+  S extends z.ZodType<{ shards?: unknown; updates?: unknown; registry: { cluster?: unknown } }>,
+>(
+  gateway: S,
+): S =>
+  gateway
+    .refine(({ shards, registry }) => shards === undefined || registry.cluster !== undefined, {
+      message: 'several gateways need their registry in the cluster (registry.cluster)',
+      path: ['shards'],
+    })
+    .refine(({ shards, updates }) => shards === undefined || updates === undefined, {
+      message: 'several gateways cannot roll updates out: leave it to a gateway without shards',
+      path: ['updates'],
+    }) as S;
 
 export type ExternalBrokerConfig = Readonly<z.infer<typeof externalBrokerSchema>>;
 export type ShardsConfig = Readonly<NonNullable<z.infer<typeof shardsSchema>>>;

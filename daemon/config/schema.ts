@@ -3,6 +3,7 @@
  * in docs/config.md. Every field is described here and nowhere else.
  */
 import { z } from 'zod';
+import { brokerSchema, severalGateways, shardsSchema } from './brokers.ts';
 import { apiVersion, head, kubeName, listen, name, sha256Hex, tpmSchema, unixPath } from './fields.ts';
 import { admissionSchema, auditSchema, policySchema } from './gateway-trust.ts';
 import { controlName, panelSchema } from './panel.ts';
@@ -136,8 +137,7 @@ export const controlSurfaceSchema = z.strictObject({
     .describe('Who may act, and on what.'),
 });
 
-/** The gateway's own file. */
-export const gatewaySchema = z.strictObject({
+const gatewayFields = z.strictObject({
   ...head,
   kind: z.literal('Gateway').describe('What this file describes.'),
   site: name.default('site').describe('Site: first part of all topics.'),
@@ -163,14 +163,8 @@ export const gatewaySchema = z.strictObject({
     })
     .prefault({})
     .describe('HTTPS endpoint where surfaces prove themselves and fetch certificates.'),
-  broker: z
-    .strictObject({
-      mode: z.literal('embedded').default('embedded').describe('Only the embedded broker so far.'),
-      listen: listen.default('0.0.0.0:8883'),
-      maxConnections: z.int().min(1).max(10_000).default(1200).describe('Most connections at once.'),
-    })
-    .prefault({})
-    .describe('MQTT broker with mutual TLS.'),
+  broker: brokerSchema,
+  shards: shardsSchema,
   registry: z
     .strictObject({
       folder: z
@@ -218,6 +212,9 @@ export const gatewaySchema = z.strictObject({
   tracing: tracingSchema,
   log: z.strictObject({ level: logLevel }).prefault({}).describe('Logging, to stderr.'),
 });
+
+/** The gateway's own file. */
+export const gatewaySchema = severalGateways(gatewayFields);
 
 /** The file of the Pi's daemon. */
 export const deviceSchema = z.strictObject({

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import t from 'tap';
 import type { Attesting, Quarantined } from '../../daemon/attest/trust/types.ts';
+import { ownsAll } from '../../daemon/bridge/gateway/ownership.ts';
 import { connectCluster } from '../../daemon/bridge/kube/cluster.ts';
 import type { Actor } from '../../daemon/bridge/kube/types.ts';
 import { systemClock } from '../../daemon/clock.ts';
@@ -155,7 +156,10 @@ t.test('the registry in the cluster, too: status, requests, approvals and Events
   const parts = { config, cluster, clock: systemClock, log: silentLog };
   const { objects } = await openRegistry(parts);
   if (!objects) throw new Error('The registry is not in the cluster.');
-  const served = serveRegistry({ ...parts, objects, attesting });
+  const served = serveRegistry({
+    ...{ ...parts, objects, attesting },
+    ...{ trustOf: (surface) => attesting.of(surface), ownership: ownsAll },
+  });
   t.teardown(async () => {
     await served.close();
     await objects.close();

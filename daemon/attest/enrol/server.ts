@@ -43,12 +43,14 @@ const housekeepingMs = 60 * 60 * 1000;
 
 interface EnrolServer {
   readonly port: number;
+  /** End of its certificate, Unix milliseconds. */
+  serverNotAfter(): number;
   close(): Promise<void>;
 }
 
 export interface EnrolServerOptions extends EnrolmentParts {
-  /** Where the broker really listens: told to surfaces. */
-  readonly brokerPort: number;
+  /** Where the broker is, as surfaces are told; host null: where they reached this endpoint. */
+  readonly broker: { readonly host: string | null; readonly port: number };
   /** What else is offered on this address: a route that keeps limits of its own, and what adds it. Null: nothing. */
   readonly more: {
     readonly route: string;
@@ -59,7 +61,7 @@ export interface EnrolServerOptions extends EnrolmentParts {
 
 /** Starts the enrolment endpoint. @throws SurfacedError E_LISTEN when the address cannot be had */
 export async function startEnrolServer(options: EnrolServerOptions): Promise<EnrolServer> {
-  const { config, authority, tokens, more, clock, log } = options;
+  const { config, authority, tokens, broker, more, clock, log } = options;
   const own = await makeServerCertificate({ authority, hosts: config.enrol.hosts, clock, log });
   const secrets = ({ privateKeyPem, certificatePem }: ServerCertificate) => ({
     key: privateKeyPem,
@@ -147,7 +149,7 @@ export async function startEnrolServer(options: EnrolServerOptions): Promise<Enr
       level,
       certificate: certificatePem,
       ca: authority.certificatePem,
-      broker: { host: reachedBy(request, config.enrol.hosts), port: options.brokerPort },
+      broker: { host: broker.host ?? reachedBy(request, config.enrol.hosts), port: broker.port },
       notAfter,
       now: clock.now(),
     };
@@ -173,13 +175,18 @@ export async function startEnrolServer(options: EnrolServerOptions): Promise<Enr
     await app.close();
     throw new SurfacedError('E_LISTEN', `enrol.listen: cannot listen on ${config.enrol.listen}`, { cause });
   }
-  const stopRenewal = own.keep((renewed) => server.setSecureContext(secrets(renewed)));
+  let serverNotAfter = own.first.notAfter;
+  const stopRenewal = own.keep((renewed) => {
+    server.setSecureContext(secrets(renewed));
+    serverNotAfter = renewed.notAfter;
+  });
   const housekeeping = setInterval(() => {
     tokens.sweep().catch((error: unknown) => log.error({ err: error }, 'housekeeping of enrolment failed'));
   }, housekeepingMs);
   housekeeping.unref();
   return {
     port: (server.address() as AddressInfo).port,
+    serverNotAfter: () => serverNotAfter,
     close: async () => {
       clearInterval(housekeeping);
       stopRenewal();

@@ -23,6 +23,9 @@ export interface ProbeOptions {
   readonly signal: AbortSignal;
 }
 
+/** The surface that is tried out by the gateway at every connection, and the one in whose name it tries to speak. */
+export const probeSurfaces = { surface: 'acl-probe', other: 'acl-probe-other' } as const;
+
 /** After what is allowed has come, so long for what is not, which may take another way through the broker. */
 const settleMs = 300;
 

@@ -76,7 +76,12 @@ export async function startRig(
   const attesting = standInAttesting();
   const audit = standInAudit();
   const parts = { config, authority, tokens, registry, attesting, audit, clock };
-  const server = await startEnrolServer({ ...parts, brokerPort: 8883, more, log: silentLog });
+  const server = await startEnrolServer({
+    ...parts,
+    broker: { host: null, port: 8883 },
+    more,
+    log: silentLog,
+  });
   t.teardown(() => server.close());
   return {
     ...parts,
