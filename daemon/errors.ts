@@ -443,6 +443,28 @@ export const errorTable = {
     title: 'An address to listen on cannot be had',
     remedy: 'Choose another port or end the program that has it.',
   },
+  E_PAGES_ASK: {
+    class: 'retry',
+    title: 'The API server cannot be asked who somebody is, or what they may do',
+    remedy:
+      'Look at the API server; the gateway needs `create` on tokenreviews and subjectaccessreviews (`deploy/components/pages`).',
+  },
+  E_PAGES_REFUSED: {
+    class: 'refused',
+    title: 'Something that was asked for on the pages is not done',
+    remedy: 'The message says why; open the page again to see what is now.',
+  },
+  E_PAGES_OIDC: {
+    class: 'refused',
+    title: 'A log-in by OpenID Connect led nowhere',
+    remedy:
+      'See `pages.login.oidc` in the Gateway file and the client at the provider; docs/pages.md has both.',
+  },
+  E_PAGES_CERTIFICATE: {
+    class: 'usage',
+    title: 'The certificate of the pages cannot be used',
+    remedy: 'Give files with a certificate and its key, PEM, under `pages`, or leave both out.',
+  },
   E_PANEL_PORT: {
     class: 'usage',
     title: "The demo panel's port cannot be had",

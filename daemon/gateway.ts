@@ -16,6 +16,7 @@ import { ctlTopic } from './bridge/wire/topics.ts';
 import type { Clock } from './clock.ts';
 import type { GatewayConfig } from './config/schema.ts';
 import { openBus } from './gateway-bus.ts';
+import { openPages, rememberCommands } from './gateway-pages.ts';
 import { openRegistry, serveRegistry } from './gateway-registry.ts';
 import { joinGateways } from './gateway-shards.ts';
 import { logCommand, openTelemetry } from './gateway-telemetry.ts';
@@ -41,6 +42,8 @@ export interface Gateway {
   readonly admissionPort: number | null;
   /** Null: there is no health endpoint. */
   readonly healthPort: number | null;
+  /** As browsers must ask for them; null: the pages are off. */
+  readonly pagesUrl: string | null;
   readonly tokens: Tokens;
   /** What it holds of surfaces with a TPM. */
   readonly trust: Trust;
@@ -123,6 +126,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       log: log.child({ part: 'updates' }),
     });
     if (updates) started.push(() => updates.close());
+    const lastCommands = rememberCommands();
     const relay = startRelay({
       bus: meter?.bus(bus) ?? bus,
       cluster,
@@ -139,6 +143,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       record: (entry, traceId) => {
         logCommand(log, entry, traceId);
         desk?.ended(entry);
+        lastCommands.note(entry);
         audit.append({ kind: 'command', command: entry }).catch((error: unknown) => {
           log.error({ err: error, surface: entry.surface, id: entry.id }, 'a command could not be recorded');
         });
@@ -180,6 +185,12 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       : null;
     if (admission) started.push(() => admission.close());
 
+    const pages = await openPages({
+      ...{ config, authority, registry, cluster, attesting, audit },
+      ...{ policies, relay, lastCommands, clock, log },
+    });
+    if (pages) started.push(() => pages.close());
+
     const health = (): HealthReport => {
       const relayed = relay.status();
       const api = cluster.health();
@@ -191,6 +202,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
         ...(shards && { shards: shards.health() }),
         enrol: { ok: true, detail: `port ${enrol.port}` },
         ...(admission && { admission: admission.health() }),
+        ...(pages && { pages: { ok: true, detail: pages.url } }),
         ...(updates && { updates: updates.fleet.health() }),
         registry: {
           // In the cluster anybody who may write one object could take the gateway out of service by it.
@@ -234,6 +246,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       brokerPort: broker.address.port,
       admissionPort: admission?.port ?? null,
       healthPort: telemetry.port,
+      pagesUrl: pages?.url ?? null,
       tokens,
       trust: attesting,
       registryFolder: config.registry.folder ?? null,

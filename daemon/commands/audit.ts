@@ -64,6 +64,7 @@ Examples:
         'trust',
         'command',
         'update',
+        'operator',
         'segment',
         'signer',
         'recovered',

@@ -1,8 +1,6 @@
 /** What commands do to a registry in the cluster, by the rights of whoever runs them. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Quarantined } from '../attest/trust/types.ts';
 import { type KubeAccess, openAccess } from '../bridge/kube/access.ts';
-import { fields } from '../bridge/kube/read.ts';
 import { KubeError } from '../bridge/kube/types.ts';
 import { approveKey, type KeyApproval, type KeyOutcome } from '../bridge/registry/cluster/approve-key.ts';
 import {
@@ -13,6 +11,7 @@ import {
   type SurfaceRecord,
 } from '../bridge/registry/cluster/objects.ts';
 import { type RequestRecord, requestOf } from '../bridge/registry/cluster/request-objects.ts';
+import { writeDecision } from '../bridge/registry/cluster/write-decision.ts';
 import { systemClock } from '../clock.ts';
 import type { ControlSurface, GatewayConfig } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
@@ -20,9 +19,6 @@ import { silentLog } from '../log.ts';
 
 /** Name of what commands write, in managedFields. */
 const fieldManager = 'surfaced-cli';
-/** How long a command waits for the gateway to carry a decision out. */
-const decisionMs = 15_000;
-const lookMs = 300;
 
 /** The objects of one namespace. */
 export interface ClusterObjects {
@@ -90,31 +86,13 @@ function objectsOver(access: KubeAccess, namespace: string): ClusterObjects {
   return {
     surfaces,
     requests: async () => (await readAll(access, requestsPath, signal)).map(requestOf),
-    decide: async (request, { surface, level, policy, isReplacing }) => {
-      const path = `${requestsPath}/${encodeURIComponent(request.name)}`;
-      const { uid, resourceVersion, facts } = request;
-      const spec = {
-        decision: 'Approve',
-        surface,
-        // What was compared is what is decided.
-        pairingCode: facts.pairingCode,
-        level,
-        policy,
-        replace: isReplacing,
-      };
-      const decided = requestOf(fields(await patch(path, { metadata: { uid, resourceVersion }, spec })));
-      const endsAt = systemClock.monotonic() + decisionMs;
-      for (;;) {
-        const now = requestOf(fields(await access.get(path, signal)));
-        // A decision that the gateway takes back makes a new generation.
-        const isCarriedOut = (now.observedGeneration ?? 0) >= decided.generation;
-        const refused = now.conditions.find(({ type, status }) => type === 'Refused' && status === 'True');
-        if (isCarriedOut && refused) throw new SurfacedError('E_USAGE', refused.message);
-        if (isCarriedOut) return now;
-        if (systemClock.monotonic() > endsAt) return null;
-        await delay(lookMs);
-      }
-    },
+    decide: async (request, approval) =>
+      writeDecision(
+        access,
+        { path: `${requestsPath}/${encodeURIComponent(request.name)}`, request },
+        { decision: 'Approve', ...approval },
+        signal,
+      ),
     approve: async (approval) => {
       const owners = new Map(
         (await surfaces()).surfaces.flatMap(({ metadata, spec }) =>

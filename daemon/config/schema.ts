@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { brokerSchema, severalGateways, shardsSchema } from './brokers.ts';
 import { apiVersion, head, kubeName, listen, name, sha256Hex, tpmSchema, unixPath } from './fields.ts';
 import { admissionSchema, auditSchema, policySchema } from './gateway-trust.ts';
+import { pagesSchema } from './pages.ts';
 import { controlName, panelSchema } from './panel.ts';
 import { type ReferenceSet, referenceSetSchema } from './reference-set.ts';
 import { type Rollout, rolloutSchema, updatesSchema } from './rollout.ts';
@@ -210,6 +211,7 @@ const gatewayFields = z.strictObject({
     .describe('Plain HTTP endpoint for /livez, /readyz, /healthz and /metrics; left out: none.'),
   metrics: gatewayMetricsSchema,
   tracing: tracingSchema,
+  pages: pagesSchema,
   log: z.strictObject({ level: logLevel }).prefault({}).describe('Logging, to stderr.'),
 });
 

@@ -32,6 +32,7 @@ const parts: readonly (readonly [prefix: string, part: Part])[] = [
   ['daemon/device.ts', 'device'],
   ['daemon/gateway.ts', 'gateway'],
   ['daemon/gateway-pages.ts', 'gateway'],
+  ['daemon/gateway-pages/', 'gateway'],
   ['daemon/gateway-updates.ts', 'gateway'],
   ['daemon/gateway-registry.ts', 'gateway'],
   ['daemon/gateway-telemetry.ts', 'gateway'],

@@ -93,6 +93,8 @@ const command = z.object({
   target: z
     .object({ apiVersion: z.string(), kind: z.string(), namespace: z.string(), name: z.string() })
     .nullable(),
+  /** Left out before there was more than one. */
+  verb: word.nullish(),
   want: z.number().nullable(),
   saw: z.number().nullable(),
   arm: z.array(word).readonly(),
@@ -145,6 +147,14 @@ const event = z.discriminatedUnion('kind', [
     version: z.string(),
     from: z.string().nullable(),
     outcome: word,
+    detail: z.string(),
+  }),
+  z.object({
+    kind: z.literal('operator'),
+    user: z.string(),
+    what: z.enum(['approve', 'deny', 'revoke', 'restore']),
+    surface: z.string().nullable(),
+    ekSha256: z.string().nullable(),
     detail: z.string(),
   }),
   // What follows is about the log itself.

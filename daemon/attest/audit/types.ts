@@ -49,6 +49,16 @@ export type AuditEvent =
       readonly reason: string;
     }
   | { readonly kind: 'command'; readonly command: CommandRecord }
+  /** What somebody decided on the gateway's pages; `detail` is what was to be, in words. */
+  | {
+      readonly kind: 'operator';
+      /** As Kubernetes knows them. */
+      readonly user: string;
+      readonly what: 'approve' | 'deny' | 'revoke' | 'restore';
+      readonly surface: string | null;
+      readonly ekSha256: string | null;
+      readonly detail: string;
+    }
   /** A surface was asked to run another version, and what came of that. */
   | ({ readonly kind: 'update' } & UpdateEvent);
 

@@ -32,7 +32,12 @@ export interface VerifyOptions {
   readonly publishedHash: string | null;
   /** `signerSha256` of the key that must have signed the head. */
   readonly signer: string | null;
+  /** Told how many bytes are done, and waited for; what it throws ends the work. Left out: it is done in one go. */
+  readonly progress?: (bytesDone: number) => Promise<void>;
 }
+
+/** How often progress is told, bytes. */
+const stepBytes = 1 << 18;
 
 /**
  * Verifies a log. What is wrong with it is in the report.
@@ -63,6 +68,7 @@ class Verification {
   #head: Head | null = null;
   #headClock: ClockInfo | null = null;
   #files = 0;
+  #bytesDone = 0;
   #last: Link | null = null;
   #firstPlace: AuditReport['first'] = null;
   #lastAt = 0;
@@ -116,8 +122,15 @@ class Verification {
     this.#files++;
     const name = path.basename(file);
     let place: Place = { file: name, line: 1, seq: null };
+    const before = this.#bytesDone;
+    let toldAt = 0;
     try {
       for await (const line of linesOf(file)) {
+        this.#bytesDone = before + line.end;
+        if (line.end - toldAt >= stepBytes) {
+          toldAt = line.end;
+          await this.#options.progress?.(this.#bytesDone);
+        }
         place = { file: name, line: line.number, seq: null };
         if (!line.isWhole) {
           if (hasNewer) throw new LineError('it is incomplete, and there is a newer file');

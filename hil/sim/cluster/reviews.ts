@@ -54,7 +54,7 @@ const ownAudience = 'https://kubernetes.default.svc';
 
 /**
  * Whose token it is (kubernetes/api, authentication/v1, TokenReviewStatus). A token here may name an audience by what follows
- * an `@`; one of a wrong audience is told as any other that is not good.
+ * an `@`; one of a wrong audience is no good, like one that nobody has.
  */
 function answerToken(body: JsonMap, tokens: Tokens, writer: Writer): JsonMap {
   const spec = isMap(body.spec) ? body.spec : {};
