@@ -17,7 +17,7 @@ import {
   refuseUnbound,
 } from './admit.ts';
 import { ackOf, Command, type CommandRecord, type End, endOf } from './command.ts';
-import { follow } from './following.ts';
+import { type FollowTools, follow } from './following.ts';
 import { isArmed, needsArm, refuseOwned } from './guards.ts';
 import { superseded, TargetLine } from './line.ts';
 import { OnceWindow } from './once.ts';
@@ -63,6 +63,7 @@ export interface CommandTools {
   readonly record: (entry: CommandRecord, traceId: string | null) => void;
   /** Told of every end of a command that had a binding. */
   readonly onEnd: (binding: BindingConfig, end: End) => void;
+  readonly note: FollowTools['note'];
   readonly observe: Observe;
   readonly tracer: CommandTracer;
 }

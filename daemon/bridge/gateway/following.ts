@@ -7,7 +7,7 @@ import { type Command, endOf } from './command.ts';
 import { type Changer, changerOf, Follower } from './follow.ts';
 import { type Timers, withLimit } from './timers.ts';
 import { actingOn } from './verbs/table.ts';
-import type { Order, Verb } from './verbs/verb.ts';
+import type { BlockedNote, Order, Verb } from './verbs/verb.ts';
 
 export interface FollowTools {
   readonly cluster: Cluster;
@@ -15,6 +15,8 @@ export interface FollowTools {
   readonly timers: Timers;
   readonly log: Log;
   readonly fieldManager: string;
+  /** Shows on all displays of the binding what it waits for; null: nothing any more. */
+  readonly note: (binding: BindingConfig, note: Omit<BlockedNote, 'ready'> | null) => void;
 }
 
 /** What was accepted. */
@@ -44,7 +46,7 @@ export function follow(
   setBy: (now: number) => Changer | null,
   tools: FollowTools,
 ): void {
-  const { cluster, clock, timers, log } = tools;
+  const { cluster, clock, timers, log, note } = tools;
   const ref = binding.target;
   const eventsSince = clock.now() - eventSlackMs;
   let cancelLook: (() => void) | null = null;
@@ -69,7 +71,11 @@ export function follow(
     verb.accompany?.(order, seen, {
       ...{ cluster, clock, timers, log, mayActUntil },
       signal: command.signal,
-      changed: () => lookIn(burstMs),
+      changed: (waitsFor) => {
+        const said = waitsFor && { reason: waitsFor.reason, message: waitsFor.message };
+        note(binding, said && { ...said, state: 'progressing', desired: order.want });
+        lookIn(burstMs);
+      },
     }) ?? null;
   const { uid, resourceVersion } = written;
   const facts = { verb, order, uid, resourceVersion, acceptedAt: clock.monotonic(), company };

@@ -27,9 +27,9 @@ import type { CommandRecord, End } from './command.ts';
 import { type CommandSlot, Commands } from './commands.ts';
 import { type Ownership, ownsAll } from './ownership.ts';
 import { SurfaceSession } from './session.ts';
-import { targetKey } from './slots.ts';
+import { bindingKey } from './slots.ts';
 import { systemTimers, type Timers } from './timers.ts';
-import { type BlockedNote, conditionOf, type SlotBody } from './view.ts';
+import type { BlockedNote, SlotBody } from './view.ts';
 
 export interface RelayOptions {
   readonly bus: GatewayBus;
@@ -144,15 +144,18 @@ export function startRelay(options: RelayOptions): Relay {
     return { binding: feed.slot.binding, since, snapshot: () => feed.snapshot() };
   };
   /** A status that does not tell why a command was blocked is shown with the reason that the command found. */
-  const noteEnd = ({ target }: BindingConfig, end: End): void => {
-    const key = targetKey(target);
-    if (end.phase !== 'blocked' || end.now === null) return;
+  const note = (binding: BindingConfig, said: Omit<BlockedNote, 'ready'> | null): void => {
+    const key = bindingKey(binding);
     const feeds = [...sessions.values()]
       .flatMap((session) => [...session.feeds])
-      .filter((feed) => targetKey(feed.slot.binding.target) === key);
-    const ready = feeds[0]?.snapshot().target?.ready ?? 0;
-    notes.set(key, { desired: end.now, ready, reason: end.code, message: end.detail });
+      .filter((feed) => bindingKey(feed.slot.binding) === key);
+    if (said === null) notes.delete(key);
+    else notes.set(key, { ...said, ready: feeds[0]?.snapshot().target?.ready ?? 0 });
     for (const feed of feeds) feed.changed();
+  };
+  const noteEnd = (binding: BindingConfig, { phase, code, detail, now }: End): void => {
+    if (phase !== 'blocked' || now === null) return;
+    note(binding, { state: 'blocked', desired: now, reason: code, message: detail });
   };
   const commands = new Commands({
     cluster,
@@ -168,6 +171,7 @@ export function startRelay(options: RelayOptions): Relay {
     sendAck,
     record,
     onEnd: noteEnd,
+    note,
     observe,
     tracer,
   });
@@ -203,8 +207,8 @@ export function startRelay(options: RelayOptions): Relay {
     gateway: { name: config.name, session: ownSession },
     publish,
     isTracing: options.tracer !== undefined,
-    noteOf: ({ binding }: { binding: BindingConfig }) => notes.get(targetKey(binding.target)) ?? null,
-    forgetNote: ({ binding }: { binding: BindingConfig }) => void notes.delete(targetKey(binding.target)),
+    noteOf: ({ binding }: { binding: BindingConfig }) => notes.get(bindingKey(binding)) ?? null,
+    forgetNote: ({ binding }: { binding: BindingConfig }) => void notes.delete(bindingKey(binding)),
     onPresence: (surface: string, birth: BirthMessage | null) => {
       if (birth === null) fleet?.went(surface);
       else fleet?.born(surface, birth.firmware);
@@ -296,7 +300,7 @@ export function startRelay(options: RelayOptions): Relay {
     for (const session of sessions.values())
       for (const feed of session.feeds) {
         if (!feed.isLive) continue;
-        const { state } = conditionOf(feed.snapshot(), null);
+        const { state } = feed.shown().condition;
         counts.set(state, (counts.get(state) ?? 0) + 1);
       }
     return counts;

@@ -1,5 +1,5 @@
 /** From answers and exceptions to {@link KubeError}; Status bodies as in meta/v1 of the Kubernetes API. */
-import { count, fields, text } from './read.ts';
+import { count, fields, list, text } from './read.ts';
 import { KubeError } from './types.ts';
 
 const maxMessage = 1024;
@@ -49,7 +49,14 @@ export function failureOfAnswer(
   // 500 may be etcd's own time-out and 504 is the API server's: either may come after the write. A 503 that
   // carries a Status was refused before; one without comes from something in between.
   const isUnclear = status >= 500 && status !== 501 && !(status === 503 && isStatus);
-  return new KubeError(text(answer.message, maxMessage) || `the API server answered with HTTP ${status}`, {
+  // The name of the budget that forbids an eviction is only there (recorded from Kubernetes 1.36).
+  const cause = list(fields(answer.details).causes)
+    .map(fields)
+    .find(({ reason }) => reason === 'DisruptionBudget');
+  const message = [text(answer.message, maxMessage), text(cause?.message, maxMessage)]
+    .filter(Boolean)
+    .join(' ');
+  return new KubeError(message || `the API server answered with HTTP ${status}`, {
     status,
     reason: (isStatus && text(answer.reason, 64)) || `Http${status}`,
     retryAfterMs:

@@ -125,7 +125,7 @@ t.test('conditions', (t) => {
     stateOf({ ...withTarget({ ready: 2 }), pods: [podOf(0, 'crashed', 'CrashLoopBackOff')] }),
     'blocked CrashLoopBackOff',
   );
-  const note = { desired: 5, ready: 3, reason: 'QuotaExceeded', message: 'words' };
+  const note = { state: 'blocked' as const, desired: 5, ready: 3, reason: 'QuotaExceeded', message: 'words' };
   t.equal(stateOf(withTarget({ desired: 5 }), note), 'blocked QuotaExceeded');
   t.equal(stateOf(withTarget({ desired: 4 }), note), 'progressing ScalingUp', 'a note is about its number');
   t.equal(

@@ -1,4 +1,5 @@
 /** `drain`: a Node takes no new Pods, and those on it are asked to go, as `kubectl drain` does it. */
+import type { SlotCondition } from '../../../surface/types.ts';
 import { verbRights } from '../../kube/rights.ts';
 import { patches } from '../../kube/settings.ts';
 import type { PodState, TargetSnapshot } from '../../kube/types.ts';
@@ -30,6 +31,12 @@ function drainGuards(snapshot: TargetSnapshot, want: number): readonly GuardNeed
   if (lost.length > 0) needs.push({ guard: 'loses', words: `${lost.join(', and ')}.` });
   return needs;
 }
+
+const leftOn = (count: number): SlotCondition => ({
+  state: 'progressing',
+  reason: 'Draining',
+  message: `${podWords(count)} are left on it.`,
+});
 
 export const drain: Verb = {
   name: 'drain',
@@ -72,15 +79,13 @@ export const drain: Verb = {
   },
   show(snapshot, note, kind) {
     const going = inOrder(podsToGo(snapshot), kind);
-    const condition = plainCondition(snapshot, note);
+    const condition = plainCondition(snapshot);
     const isGoing = condition.state === 'ok' && snapshot.target?.settings.isDraining && going.length > 0;
     return {
       observed: going.length,
       ready: going.filter(({ light }) => light === 'ready').length,
       lights: going.map(({ key, light }) => [key.slice(0, 16), light]),
-      condition: isGoing
-        ? { state: 'progressing', reason: 'Draining', message: `${podWords(going.length)} are left on it.` }
-        : condition,
+      condition: isGoing ? (note ?? leftOn(going.length)) : condition,
     };
   },
   accompany: (order, snapshot, tools) =>

@@ -40,6 +40,12 @@ export function evictAll(actor: Actor, going: () => readonly PodState[], tools: 
       log.debug({ err: error, pod: name }, 'Pod cannot be evicted now');
     }
   };
+  const waitsFor = (): Trouble | null => {
+    const held = going().flatMap(({ uid }) => waiting.get(uid) ?? []);
+    if (held[0] === undefined) return null;
+    const message = `${held.length} Pods may not go yet. ${held[0]}`;
+    return { reason: 'DisruptionBudget', message, settleMs: 0 };
+  };
   const run = async (): Promise<void> => {
     while (!signal.aborted && refusal === null) {
       for (const pod of going()) {
@@ -48,24 +54,11 @@ export function evictAll(actor: Actor, going: () => readonly PodState[], tools: 
         await ask(pod);
         if (refusal !== null) break;
       }
-      changed();
+      changed(waitsFor());
       await sleep(timers, roundMs, signal);
     }
   };
   run().catch((error: unknown) => log.error({ err: error }, 'evicting failed by a defect'));
 
-  const isHere = (uid: string): boolean => going().some((pod) => pod.uid === uid);
-  return {
-    trouble: () => refusal,
-    waitsFor: () => {
-      const [words] = [...waiting].filter(([uid]) => isHere(uid)).map(([, why]) => why);
-      return words === undefined
-        ? null
-        : {
-            reason: 'DisruptionBudget',
-            message: `${waiting.size} Pods may not go yet. ${words}`,
-            settleMs: 0,
-          };
-    },
-  };
+  return { trouble: () => refusal, waitsFor };
 }

@@ -3,7 +3,7 @@ import { verbRights } from '../../kube/rights.ts';
 import { patches } from '../../kube/settings.ts';
 import { endOf } from '../command.ts';
 import { gitopsGuard } from '../guards.ts';
-import { troubleOf } from '../trouble.ts';
+import { type Trouble, troubleOf } from '../trouble.ts';
 import { patching } from './patch.ts';
 import type { Order, Verb } from './verb.ts';
 import { isSettled, leaving, podMark, showWorkload, stalledPods } from './workload.ts';
@@ -16,6 +16,13 @@ export const stampOf = ({ issuedAt, id }: Pick<Order, 'issuedAt' | 'id'>): strin
     .padStart(6, '0')
     .slice(-6);
   return new Date(issuedAt).toISOString().replace('Z', `${sequence}Z`);
+};
+
+/** It was paused after the restart was asked for. */
+const paused: Trouble = {
+  reason: 'Paused',
+  message: 'The rollout is paused: no Pod is replaced.',
+  settleMs: 3000,
 };
 
 export const restart: Verb = {
@@ -51,7 +58,7 @@ export const restart: Verb = {
     return {
       done: isThere ? `All ${target.desired} Pods are new and ready.` : null,
       mark: podMark(snapshot),
-      trouble: troubleOf(snapshot),
+      trouble: target?.settings.isPaused ? paused : troubleOf(snapshot),
       stalled: stalledPods(snapshot, target?.desired ?? 0),
       hasEvents: true,
     };

@@ -60,7 +60,7 @@ function setting(parts: Setting): Verb {
         hasEvents: false,
       };
     },
-    show: (snapshot, note) => ({ ...parts.lights(snapshot), condition: plainCondition(snapshot, note) }),
+    show: (snapshot) => ({ ...parts.lights(snapshot), condition: plainCondition(snapshot) }),
   };
 }
 

@@ -46,8 +46,9 @@ export interface Progress {
   readonly hasEvents: boolean;
 }
 
-/** Why the last command for a target ended as blocked, where its status does not tell. */
+/** Why the last command for a target ended as blocked, or what it waits for, where its status does not tell. */
 export interface BlockedNote {
+  readonly state: 'blocked' | 'progressing';
   readonly desired: number;
   /** Pods that were ready then; when more are, it goes on and the reason is of the past. */
   readonly ready: number;
@@ -123,8 +124,8 @@ export interface CompanyTools {
   readonly mayActUntil: () => number;
   /** Ends with the command. */
   readonly signal: AbortSignal;
-  /** Something is to be looked at again. */
-  readonly changed: () => void;
+  /** Something is to be looked at again; the words are for displays while it goes on, null: none. */
+  readonly changed: (waitsFor: Trouble | null) => void;
 }
 
 /** The number that is in force once a command has taken effect: a momentary verb goes back to 0 by itself. */

@@ -68,9 +68,7 @@ export function commonCondition({ target, problem }: TargetSnapshot): SlotCondit
 }
 
 /** How an object is that has no Pods of its own. */
-export const plainCondition = (snapshot: TargetSnapshot, note: BlockedNote | null): SlotCondition =>
-  commonCondition(snapshot) ??
-  (note === null ? well : { state: 'blocked', reason: note.reason, message: note.message });
+export const plainCondition = (snapshot: TargetSnapshot): SlotCondition => commonCondition(snapshot) ?? well;
 
 /** How a workload is, in one word and one sentence. */
 export function conditionOf(snapshot: TargetSnapshot, note: BlockedNote | null): SlotCondition {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Test } from 'tap';
 import { connectCluster } from '../../../../daemon/bridge/kube/cluster.ts';
-import { gatewayRbacFor, rbacFor } from '../../../../daemon/bridge/kube/rbac.ts';
+import { gatewayRbacFor, type RbacObject, rbacFor } from '../../../../daemon/bridge/kube/rbac.ts';
 import type { Cluster } from '../../../../daemon/bridge/kube/types.ts';
 import type { SlotMessage } from '../../../../daemon/bridge/wire/messages.ts';
 import { systemClock } from '../../../../daemon/clock.ts';
@@ -40,10 +40,23 @@ const cluster = { userPrefix: 'surfaced:surface:', group: 'surfaced:surfaces' };
 const account = { namespace: 'surfaced', name: 'surfaced-gateway' };
 const user = `system:serviceaccount:${account.namespace}:${account.name}`;
 
+const without = (object: RbacObject, resource: string): RbacObject => {
+  const rules = object.rules as readonly { resources: readonly string[] }[] | undefined;
+  return rules === undefined
+    ? object
+    : { ...object, rules: rules.filter(({ resources }) => !resources.includes(resource)) };
+};
+
 /** A site of one surface `desk` with these bindings. */
 export async function startSite(
   t: Test,
-  world: { workloads?: readonly SimWorkload[]; things?: readonly Thing[]; bindings: readonly BindingInput[] },
+  world: {
+    readonly workloads?: readonly SimWorkload[];
+    readonly things?: readonly Thing[];
+    readonly bindings: readonly BindingInput[];
+    /** A resource that the surface gets no rights to. */
+    readonly withheld?: string;
+  },
 ): Promise<Site> {
   const dir = mkdtempSync(path.join(tmpdir(), 'surfaced-verbs-'));
   const sim = await startSimCluster({
@@ -56,7 +69,7 @@ export async function startSite(
   for (const thing of world.things ?? []) sim.control.create(thing);
   const desk = surfaceOf('desk', world.bindings);
   for (const object of [...rbacFor(desk, cluster), ...gatewayRbacFor(desk, cluster, account)])
-    sim.control.create(object);
+    sim.control.create(without(object, world.withheld ?? ''));
   sim.control.addToken('gateway-token', user, []);
   const kubeconfig = path.join(dir, 'gateway.json');
   const ca = Buffer.from(sim.caPem).toString('base64');
