@@ -38,6 +38,7 @@ export function setLevels(levels: Levels, at: Millis): void {
   levels[cell.ghostLess] = pulse(at, 300, 0.04, 0.3);
   // White and steady would be mistaken for a ready Pod of a white service: it winks.
   levels[cell.overflow] = blink(at, 2000, 0.1) ? 0.1 : 1;
+  levels[cell.off] = 0.12;
   levels[cell.missing] = 0.2;
   levels[cell.deniedEven] = blink(at, 1600) ? 0.35 : 0.03;
   levels[cell.deniedOdd] = blink(at, 1600) ? 0.03 : 0.35;
@@ -55,6 +56,7 @@ export function setStillLevels(levels: Levels): void {
   levels[cell.hollowBlocked] = 0.1;
   levels[cell.ghostMore] = 0;
   levels[cell.overflow] = 1;
+  levels[cell.off] = 0.12;
 }
 
 /** When lights of a kind change next by themselves: at once when they breathe, null when they never do. */
@@ -65,6 +67,7 @@ export function changesAt(code: number, at: Millis): Millis | null {
     case cell.terminating:
     case cell.hollow:
     case cell.missing:
+    case cell.off:
       return null;
     case cell.crashed:
       return blinkChangesAt(at, 500);

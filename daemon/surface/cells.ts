@@ -1,6 +1,7 @@
 /** What each light of one target stands for, before hue and time come in. */
 import type { PodPlaces } from './pod-places.ts';
-import type { PodLight, SlotView } from './types.ts';
+import type { Binding, PodLight, SlotView } from './types.ts';
+import { isLamp, numberOf } from './verbs.ts';
 
 /** Kinds of lights. */
 export const cell = {
@@ -27,6 +28,8 @@ export const cell = {
   deniedOdd: 13,
   /** Nothing has been heard of this target yet. */
   waiting: 14,
+  /** A switch that is at 0. */
+  off: 15,
 } as const;
 
 const codeOf: Readonly<Record<PodLight, number>> = {
@@ -43,11 +46,12 @@ export interface CellInput {
   readonly places: PodPlaces;
   readonly desired: number | null;
   readonly wanted: number | null;
+  readonly binding: Pick<Binding, 'verb'>;
 }
 
 /** Writes the kind of every light of one target, first place first. */
 export function setCells(codes: Uint8Array, input: CellInput): void {
-  const { view, places, desired, wanted } = input;
+  const { view, places, desired, wanted, binding } = input;
   codes.fill(cell.empty);
   if (view === null) {
     codes[0] = cell.waiting;
@@ -57,6 +61,13 @@ export function setCells(codes: Uint8Array, input: CellInput): void {
     setPattern(codes, view.condition.state);
     return;
   }
+  if (isLamp(binding)) {
+    const isMoving = wanted !== null && wanted !== desired;
+    codes.fill(
+      isMoving ? (wanted === 0 ? cell.ghostLess : cell.ghostMore) : desired === 1 ? cell.ready : cell.off,
+    );
+    return;
+  }
   let live = places.hidden;
   for (let place = 0; place < codes.length; place++) {
     const light = places.lights[place] ?? null;
@@ -64,13 +75,16 @@ export function setCells(codes: Uint8Array, input: CellInput): void {
     codes[place] = codeOf[light];
     if (light !== 'terminating') live++;
   }
+  // What is not counted in Pods has none missing.
+  const isCount = numberOf(binding) === 'count';
+  const isOfPods = isCount && binding.verb !== 'ceiling';
   // A message over its size limit leaves Pods out, but not out of the count.
-  const missing = Math.max(0, (desired ?? 0) - Math.max(live, view.observed));
+  const missing = isOfPods ? Math.max(0, (desired ?? 0) - Math.max(live, view.observed)) : 0;
   const isBlocked = view.condition.state === 'blocked';
   let beyond = places.hidden + fillFree(codes, missing, isBlocked ? cell.hollowBlocked : cell.hollow);
-  if (desired !== null && wanted !== null && wanted > desired)
+  if (isCount && desired !== null && wanted !== null && wanted > desired)
     beyond += fillFree(codes, wanted - desired, cell.ghostMore);
-  if (desired !== null && wanted !== null && wanted < desired)
+  if (isCount && desired !== null && wanted !== null && wanted < desired)
     markLast(codes, desired - wanted - Math.min(beyond, desired - wanted));
   if (beyond > 0 && codes.length > 0) codes[codes.length - 1] = cell.overflow;
 }

@@ -10,18 +10,14 @@ import { Outbox } from './outbox.ts';
 import { countOfPad, PadHold } from './pads.ts';
 import { amountAt, clamp, type Limits, limitsOf, quantise, turned } from './scale.ts';
 import { Move, type Purpose, type SettleTimes } from './settle.ts';
+import { type Mode, type Style, styleOf } from './style.ts';
 import { Pickup } from './takeover.ts';
 import { earliest } from './timers.ts';
 import type { Ack, AckPhase, Binding, ControlSpec, Guard, Millis, SlotView } from './types.ts';
+import { numberOf, pressedNumber } from './verbs.ts';
 
 /** Ranges wider than this are turned faster by fast turns. */
 const widestWithoutAcceleration = 20;
-
-/** How the control of a binding takes part. */
-export type Style = 'pickup' | 'jump' | 'motor' | 'turns' | 'pads' | 'none';
-
-/** Whether readings act, are only shown (locked), or do nothing (not online). */
-export type Mode = 'act' | 'rehearse' | 'ignore';
 
 /** A number that is due to be sent. */
 export interface Due {
@@ -37,15 +33,6 @@ export type Answer =
   | { readonly kind: 'needs-arm'; readonly due: Due; readonly guards: readonly Guard[] };
 
 const nothing: Answer = { kind: 'nothing' };
-
-function styleOf(binding: Binding, control: ControlSpec | null): Style {
-  if (control?.kind === 'encoder') return 'turns';
-  if (control?.kind === 'pads') return 'pads';
-  if (control?.kind !== 'fader') return 'none';
-  if (binding.takeover === 'motor' && control.hasMotor === true) return 'motor';
-  // Whatever else is asked of a fader, pickup is what never surprises.
-  return binding.takeover === 'jump' ? 'jump' : 'pickup';
-}
 
 /** One binding and everything that is under way for it. */
 export class Channel {
@@ -171,11 +158,16 @@ export class Channel {
     if (want !== from) this.#want(want, 'set', mode === 'rehearse', at);
   }
 
-  /** A pad goes down. */
-  readPress(index: number, mode: Mode, at: Millis): void {
-    if (mode === 'ignore' || this.style !== 'pads' || this.desired.value === null) return;
+  /** A pad goes down, or without an index a button, which asks for the other position or once more. */
+  readPress(index: number | undefined, mode: Mode, at: Millis): void {
+    const standing = this.#standing();
+    if (mode === 'ignore' || standing === null) return;
+    const other = pressedNumber(this.binding, standing);
+    if (this.style === 'press' && index === undefined && mode === 'act') this.#commit(other, 'set', at);
+    if (this.style !== 'pads' || index === undefined) return;
     this.#move = null;
-    this.#pads.press(index, countOfPad(this.limits, index), mode === 'rehearse', at);
+    const isCount = numberOf(this.binding) === 'count';
+    this.#pads.press(index, isCount ? countOfPad(this.limits, index) : other, mode === 'rehearse', at);
   }
 
   /** A pad comes up. */

@@ -4,6 +4,7 @@ import type { Channel } from './channel.ts';
 import { amber, dark, dimmed, palette, white } from './palette.ts';
 import { partOf, travelOf } from './scale.ts';
 import type { ControlFeedback, LinkState, Millis, PanelSpec, Rgb, Roles } from './types.ts';
+import { numberOf } from './verbs.ts';
 
 /** What the controls show. */
 export interface FeedbackState {
@@ -14,6 +15,9 @@ export interface FeedbackState {
   readonly canUndo: boolean;
   readonly bankCount: number;
 }
+
+/** How bright the light of a switch is at 0, and that of a button that nothing is under way for. */
+const offLevel = 0.25;
 
 const none: ControlFeedback = { position: null, ring: null, light: dark, hint: null };
 
@@ -42,11 +46,12 @@ function channelFeedback(channel: Channel, state: FeedbackState): ControlFeedbac
   const isLive = state.link === 'online';
   if (count === null) return { ...none, light: dimmed(hue, 0.1) };
   const travel = travelOf(limits, count);
+  const level = numberOf(binding) === 'count' || count > 0 ? 1 : offLevel;
   return {
     // A motor never moves on what may be out of date, nor against a hand.
     position: isLive && channel.isMotorFree ? (binding.isInverted ? 1 - travel : travel) : null,
     ring: partOf(limits, count),
-    light: isLive ? (state.isLocked ? dimmed(hue, 0.4) : hue) : dimmed(hue, 0.15),
+    light: dimmed(hue, level * (isLive ? (state.isLocked ? 0.4 : 1) : 0.15)),
     hint: channel.hint,
   };
 }

@@ -112,7 +112,7 @@ export class Matrix {
     for (const { binding, view, desired, wanted } of channels) {
       const block = this.#blocks.get(binding.slot);
       if (block === undefined || block.top === null) continue;
-      setCells(block.codes, { view, places: block.places, desired: desired.value, wanted });
+      setCells(block.codes, { view, places: block.places, desired: desired.value, wanted, binding });
       for (const code of block.codes) this.#codes.add(code);
       shown.push(block);
     }

@@ -2,14 +2,15 @@
  * The pure heart of a surface: what the panel and the gateway report goes in, intents and frames come out. No
  * I/O and no clock of its own. What it may never do is in ARCHITECTURE.md, rules 1 to 6.
  */
-import { Arming, type ArmRequest, armObstacle } from './arming.ts';
+import { Arming, armObstacle } from './arming.ts';
 import { banksOf, byControlOf } from './banks.ts';
-import { Channel, type Due, type Mode } from './channel.ts';
+import { Channel, type Due } from './channel.ts';
 import { Lock } from './lock.ts';
 import { noArmControl } from './notice.ts';
 import { Presses } from './press.ts';
 import { clamp } from './scale.ts';
 import type { SettleTimes } from './settle.ts';
+import type { Mode } from './style.ts';
 import { earliest } from './timers.ts';
 import type {
   Ack,
@@ -25,6 +26,7 @@ import type {
 } from './types.ts';
 import { UndoHistory } from './undo.ts';
 import { type ControlReading, Use } from './use.ts';
+import { takesAway } from './verbs.ts';
 import { View } from './view.ts';
 
 /** How a surface behaves as a whole. */
@@ -200,7 +202,7 @@ export class Surface {
   }
 
   #sendOrArm(channel: Channel, due: Due, at: Millis): void {
-    if (due.want === 0) this.#arm(channel, due, ['zero'], at);
+    if (takesAway(channel.binding, due.want)) this.#arm(channel, due, ['zero'], at);
     else if (due.purpose === 'jump') this.#arm(channel, due, [], at);
     else this.#send(channel, due, [], at);
   }
@@ -226,9 +228,8 @@ export class Surface {
     channel.awaitArm(due.want);
     // A command that the gateway stopped for one guard may need the one for zero as well.
     const all: readonly Guard[] =
-      due.want === 0 && !guards.includes('zero') ? ['zero', ...guards] : [...guards];
-    const request: ArmRequest = { slot, ...due, guards: all };
-    this.#arming.open(request, at);
+      takesAway(channel.binding, due.want) && !guards.includes('zero') ? ['zero', ...guards] : [...guards];
+    this.#arming.open({ slot, ...due, guards: all }, at);
   }
 
   #takeIntents(): readonly Intent[] {
@@ -299,7 +300,7 @@ export class Surface {
         if (Number.isFinite(event.pulses)) channel.readTurn(event.pulses, mode, at);
         break;
       case 'press':
-        if (event.index !== undefined) channel.readPress(event.index, mode, at);
+        channel.readPress(event.index, mode, at);
         break;
       case 'release':
         if (event.index !== undefined) channel.readRelease(event.index);

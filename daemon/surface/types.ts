@@ -115,6 +115,8 @@ export interface Binding {
   readonly step: number;
   readonly takeover: Takeover;
   readonly zero: 'never' | 'arm';
+  /** Left out: it scales. */
+  readonly verb?: Verb;
   /** Turns against the usual direction. */
   readonly isInverted: boolean;
 }

@@ -3,7 +3,7 @@ import { changesAt, newLevels, setLevels } from '../../daemon/surface/animation.
 import { cell, setCells } from '../../daemon/surface/cells.ts';
 import { palette } from '../../daemon/surface/palette.ts';
 import { PodPlaces } from '../../daemon/surface/pod-places.ts';
-import type { PodLight, SlotView } from '../../daemon/surface/types.ts';
+import type { Binding, PodLight, SlotView } from '../../daemon/surface/types.ts';
 import { bare, binding, desk, grid, pods, Rig, travel, view } from './rig.ts';
 
 const letters = new Map<number, string>(
@@ -23,15 +23,21 @@ const letters = new Map<number, string>(
     deniedEven: 'd',
     deniedOdd: 'D',
     waiting: 'w',
+    off: 'o',
   }).map(([name, letter]) => [cell[name as keyof typeof cell], letter]),
 );
 
 /** The lights of a target as letters. */
-function cells(shown: SlotView | null, wanted: number | null = null, size = 8): string {
+function cells(
+  shown: SlotView | null,
+  wanted: number | null = null,
+  size = 8,
+  binding: Pick<Binding, 'verb'> = {},
+): string {
   const places = new PodPlaces();
   if (shown !== null) places.update(shown.kind, shown.pods, size);
   const codes = new Uint8Array(size);
-  setCells(codes, { view: shown, places, desired: shown?.desired ?? null, wanted });
+  setCells(codes, { view: shown, places, desired: shown?.desired ?? null, wanted, binding });
   return [...codes].map((code) => letters.get(code)).join('');
 }
 
@@ -263,4 +269,21 @@ t.test('a panel without a matrix has none', async (t) => {
   rig.slot(3);
   rig.position(travel(3));
   t.match(rig.strip(), { desired: 3, kind: 'Deployment' });
+});
+
+t.test('a switch is bright or dim, and what it shows of Pods is what there is', async (t) => {
+  const lamp = (desired: number, wanted: number | null): string =>
+    cells(view(desired, { pods: [] }), wanted, 4, { verb: 'pause' });
+  t.equal(lamp(1, null), cells(view(4), null, 4), 'bright as ready Pods are');
+  t.equal(lamp(0, null), 'oooo');
+  t.equal(lamp(0, 1), '++++');
+  t.equal(lamp(1, 0), '----');
+  const left = view(1, { pods: pods(2), observed: 2 });
+  t.equal(cells(left, null, 4, { verb: 'drain' }), cells(view(2), null, 4), 'Pods that are left');
+  t.equal(
+    cells(view(0, { pods: pods(3), observed: 3 }), 1, 4, { verb: 'restart' }),
+    cells(view(3), null, 4),
+    'no ghosts',
+  );
+  t.equal(cells(view(9, { pods: pods(3) }), null, 4, { verb: 'ceiling' }), cells(view(3), null, 4));
 });

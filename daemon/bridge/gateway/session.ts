@@ -3,7 +3,7 @@ import type { Trust } from '../../attest/types.ts';
 import type { Clock } from '../../clock.ts';
 import type { ControlSurface } from '../../config/schema.ts';
 import type { Log } from '../../log.ts';
-import type { Binding } from '../../surface/types.ts';
+import type { Binding, Verb } from '../../surface/types.ts';
 import type { Cluster } from '../kube/types.ts';
 import {
   type BirthMessage,
@@ -214,17 +214,17 @@ export class SurfaceSession {
 
   #sendBindings(bindings: readonly Binding[], trust: Trust): void {
     const rev = this.#nextRev();
-    const parts = partsOf(bindings);
+    const others = bindings.filter(hasVerb);
+    // Older surfaces read only bindings that scale; what they leave out comes first, as these complete the revision.
+    const other = others.length === 0 ? [] : partsOf(others);
+    other.forEach((part, index) => {
+      const of = { rev, part: index, parts: other.length };
+      this.#sendCtl({ v: wireVersion, type: 'verbs', ...of, bindings: part });
+    });
+    const parts = partsOf(bindings.filter((binding) => !hasVerb(binding)));
     parts.forEach((part, index) => {
-      this.#sendCtl({
-        v: wireVersion,
-        type: 'bindings',
-        rev,
-        part: index,
-        parts: parts.length,
-        bindings: part,
-        trust,
-      });
+      const of = { rev, part: index, parts: parts.length };
+      this.#sendCtl({ v: wireVersion, type: 'bindings', ...of, bindings: part, trust });
     });
     if (this.#tools.isTracing) this.#sendCtl({ v: wireVersion, type: 'tracing' });
   }
@@ -266,12 +266,16 @@ export class SurfaceSession {
   }
 }
 
+type VerbBinding = Binding & { readonly verb: Exclude<Verb, 'scale'> };
+const hasVerb = (binding: Binding): binding is VerbBinding =>
+  binding.verb !== undefined && binding.verb !== 'scale';
+
 /** Room for the fields around the bindings of a part, bytes. */
 const partHeadBytes = 256;
 
 /** Splits bindings so that each part fits in a message; no bindings are one empty part. */
-export function partsOf(bindings: readonly Binding[]): Binding[][] {
-  const parts: Binding[][] = [[]];
+export function partsOf<B extends Binding>(bindings: readonly B[]): B[][] {
+  const parts: B[][] = [[]];
   let bytes = partHeadBytes;
   for (const binding of bindings) {
     const size = Buffer.byteLength(JSON.stringify(binding)) + 1;

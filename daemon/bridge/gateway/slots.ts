@@ -1,6 +1,6 @@
 /** Which slot number stands for which binding, and what a surface is told about its bindings. */
 import type { BindingConfig, TargetRef } from '../../config/schema.ts';
-import { rangeOf } from '../../config/verbs.ts';
+import { rangeOf, verbShapes } from '../../config/verbs.ts';
 import type { Binding, Colour, ControlKind, Takeover } from '../../surface/types.ts';
 import { maxSlots } from '../wire/topics.ts';
 
@@ -118,9 +118,9 @@ export function resolveBindings(slots: readonly Slot[], controls: readonly BornC
     const { control, bank } = binding;
     const place = `${control} on bank ${bank}`;
     const born = controls.find(({ name }) => name === control);
-    if (!born) problems.push(`${place}: the panel has no control of this name`);
-    else if (born.kind === 'button')
-      problems.push(`${place}: a button has no value; bind a fader, encoder or pads`);
+    const misfit =
+      born === undefined ? 'the panel has no control of this name' : misfitOf(binding, born.kind);
+    if (born === undefined || misfit !== null) problems.push(`${place}: ${misfit}`);
     else if (taken.has(`${bank}/${control}`))
       problems.push(`${place}: is bound twice; the first binding counts`);
     else {
@@ -132,14 +132,27 @@ export function resolveBindings(slots: readonly Slot[], controls: readonly BornC
         name: nameOf(binding),
         colour: colours.get(slot) ?? 'blue',
         ...rangeOf(binding),
-        step: binding.step,
+        step: isCount(binding) ? binding.step : 1,
         takeover: binding.takeover ?? defaultTakeover(born),
-        zero: binding.zero,
+        zero: isCount(binding) ? binding.zero : 'arm',
+        ...(binding.verb !== 'scale' && { verb: binding.verb }),
         isInverted: binding.invert,
       });
     }
   }
   return { bindings, problems };
+}
+
+const isCount = ({ verb }: BindingConfig): boolean => verbShapes[verb].number === 'count';
+
+/** Why a verb cannot be on a control of this kind; null: it can. */
+function misfitOf({ verb }: BindingConfig, kind: ControlKind): string | null {
+  const { number } = verbShapes[verb];
+  if (kind === 'button' && number === 'count')
+    return `a button has no value for ${verb}; bind a fader, encoder or pads`;
+  if (number === 'momentary' && kind !== 'button' && kind !== 'pads')
+    return `${verb} is asked for by a press; bind a button or pads`;
+  return null;
 }
 
 /** What displays call a binding; the wire takes 63 characters. */

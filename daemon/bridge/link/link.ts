@@ -277,6 +277,9 @@ class MqttLink implements Link {
         this.#isShowing = true;
         if (this.#uplink.line !== null) this.#showCertificate(this.#uplink.line);
         break;
+      case 'verbs':
+        this.#inbox.verbs(message);
+        break;
       case 'bindings': {
         this.#traces.forget();
         this.#watch.bound();

@@ -174,6 +174,11 @@ const bindingMessage = z.strictObject({
   isInverted: z.boolean(),
 });
 
+/** A binding that does something else than to scale; the names of the verbs only grow. */
+const verbBindingMessage = bindingMessage.extend({
+  verb: z.enum(['floor', 'ceiling', 'restart', 'pause', 'suspend', 'cordon', 'drain']),
+});
+
 /** Bindings in one `bindings` message, so that it stays under 4 KiB. */
 export const bindingsPerPart = 12;
 
@@ -189,6 +194,18 @@ export const ctlMessage = z.discriminatedUnion('type', [
     bindings: z.array(bindingMessage).max(bindingsPerPart),
     /** How this surface is trusted: shown as "not attested" unless `tpm`. */
     trust: z.enum(['tpm', 'token']),
+  }),
+  /**
+   * The bindings of other verbs, in parts of their own, sent right before the `bindings` of the same `rev`, which they belong
+   * to. Surfaces that know nothing of verbs count it as unreadable and go on with the bindings that scale.
+   */
+  z.strictObject({
+    v,
+    type: z.literal('verbs'),
+    rev: z.int().min(0),
+    part: z.int().min(0).max(63),
+    parts: z.int().min(1).max(64),
+    bindings: z.array(verbBindingMessage).max(bindingsPerPart),
   }),
   z.strictObject({ v, type: z.literal('renew'), reason: text(256) }),
   /** Surfaces that know nothing of updates count it as unreadable and go on. The bundle is at {@link bundlePath}. */
