@@ -79,7 +79,7 @@ export async function openPages(parts: GatewayPagesParts): Promise<PagesServer |
   });
   const namespace = config.registry.cluster?.namespace ?? pages.namespace;
   const requests = createRateLimit({ burst: 300, perSecond: 30, maxNames: 10_000, clock });
-  const logins = createRateLimit({ burst: 10, perSecond: 0.2, maxNames: 10_000, clock });
+  const logins = createRateLimit({ burst: 20, perSecond: 0.5, maxNames: 10_000, clock });
   const server = await startPages({
     pages,
     certificate:
@@ -140,7 +140,6 @@ function sourcesOf(
   return {
     site: config.site,
     gateway: config.name,
-    place: config.registry.folder ?? `namespace ${namespace}`,
     isInCluster: config.registry.cluster !== undefined,
     namespace,
     names: () =>

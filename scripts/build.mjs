@@ -28,5 +28,8 @@ if (existsSync(path.join(page, 'main.tsx'))) {
     if (existsSync(path.join(page, file))) cpSync(path.join(page, file), path.join(pageOut, file));
   }
 }
+// The gateway's pages come without a build: their files are served as they are.
+const webAssets = path.join('daemon', 'web', 'assets');
+cpSync(path.join(root, webAssets), path.join(root, 'dist', webAssets), { recursive: true });
 const main = path.join(root, 'dist', 'daemon', 'main.js');
 if (existsSync(main)) chmodSync(main, 0o755);

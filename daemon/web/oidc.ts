@@ -13,6 +13,7 @@ import type { Log } from '../log.ts';
 import { readCookie } from './cookies.ts';
 import { newSecret } from './sessions.ts';
 import type { PageUser } from './sources.ts';
+import { fetchTrusting } from './trusting-fetch.ts';
 
 type OidcConfig = NonNullable<NonNullable<GatewayConfig['pages']>['login']['oidc']>;
 
@@ -51,7 +52,7 @@ export async function openOidc(
 ): Promise<Oidc> {
   const client = await import('openid-client');
   const secret = config.clientSecretFile && (await readText(config.clientSecretFile, mostSecretBytes)).trim();
-  const fetching = config.caFile ? await fetchTrusting(await readText(config.caFile, mostCaBytes)) : null;
+  const fetching = config.caFile ? fetchTrusting(await readText(config.caFile, mostCaBytes)) : null;
   let provider: Promise<OpenidClient.Configuration> | null = null;
   const pending = new Map<string, Pending>();
 
@@ -143,21 +144,6 @@ async function readText(file: string, mostBytes: number): Promise<string> {
   }
 }
 
-/** A fetch that trusts these roots alone. */
-async function fetchTrusting(ca: string): Promise<OpenidClient.CustomFetch> {
-  const { Agent, fetch } = await import('undici');
-  const dispatcher = new Agent({ connect: { ca } });
-  return async (address, options) => {
-    const { body, headers, method, redirect, signal } = options;
-    const answer = await fetch(address, {
-      ...{ headers, method, redirect, dispatcher },
-      body: body instanceof URLSearchParams ? body.toString() : ((body as string | null | undefined) ?? null),
-      signal: signal ?? null,
-    });
-    return answer as unknown as Response;
-  };
-}
-
 /**
  * Somebody by their claims, as `--oidc-username-claim` and its neighbours of kube-apiserver make one. Names and groups that
  * Kubernetes keeps to itself are never given by a provider.
@@ -200,13 +186,7 @@ export function addOidc(
   },
 ): void {
   const { oidc, limits, url, enter, refuse } = parts;
-  const attempt = async (
-    request: FastifyRequest,
-    reply: FastifyReply,
-    step: () => Promise<FastifyReply>,
-  ): Promise<FastifyReply> => {
-    if (!limits.login(request.ip))
-      return refuse(reply, 'Too many attempts from this network: try again in a minute.', 429);
+  const attempt = async (reply: FastifyReply, step: () => Promise<FastifyReply>): Promise<FastifyReply> => {
     try {
       return await step();
     } catch (error) {
@@ -217,13 +197,16 @@ export function addOidc(
   const cookieOf = (value: string, maxAge: number): string =>
     `${cookieName}=${value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=${maxAge}`;
   app.get('/login/oidc', async (request, reply) =>
-    attempt(request, reply, async () => {
+    attempt(reply, async () => {
+      // The way back needs no limit of its own: it leads nowhere without what is begun here.
+      if (!limits.login(request.ip))
+        return refuse(reply, 'Too many attempts from this network: try again in a minute.', 429);
       const { to, cookie } = await oidc.begin(`${url()}${callbackPath}`);
       return reply.header('set-cookie', cookieOf(cookie, pendingMs / 1000)).redirect(to.href, 303);
     }),
   );
   app.get(callbackPath, async (request, reply) =>
-    attempt(request, reply, async () => {
+    attempt(reply, async () => {
       const user = await oidc.finish(readCookie(request, cookieName), new URL(request.url, url()));
       reply.header('set-cookie', cookieOf('', 0));
       return enter(request, reply, { user, lifeMs: null, by: 'oidc' });

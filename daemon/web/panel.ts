@@ -90,9 +90,11 @@ export function panelOf(surface: KnownSurface): Html {
 ${surface.trust && surface.trust.state !== 'trusted' && html`<p class="problem">${surface.trust.reason}</p>`}
 ${(view?.problems ?? []).map((problem) => html`<p class="problem">${problem}</p>`)}
 ${
-  view === null || view.slots.length === 0
-    ? html`<p class="empty">Nothing is bound to its controls.</p>`
-    : html`<ul class="slots">${[...view.slots].sort(inPanelOrder).map((slot) => slotOf(slot, surface))}</ul>`
+  view === null
+    ? html`<p class="empty">This gateway does not serve it now.</p>`
+    : view.slots.length === 0
+      ? html`<p class="empty">Nothing is bound to its controls.</p>`
+      : html`<ul class="slots">${[...view.slots].sort(inPanelOrder).map((slot) => slotOf(slot, surface))}</ul>`
 }
 ${unbound.length > 0 && html`<p class="unbound">Not bound: ${unbound.map((control) => control.name).join(', ')}</p>`}
 </div>`;

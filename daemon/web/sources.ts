@@ -116,8 +116,6 @@ export interface Verification {
 export interface PageSources {
   readonly site: string;
   readonly gateway: string;
-  /** Where the surfaces are kept, for people. */
-  readonly place: string;
   readonly isInCluster: boolean;
   /** Namespace in which rights are asked for. */
   readonly namespace: string;

@@ -1,4 +1,5 @@
 /** The program in a few files: every package that is plain JavaScript is bundled, packages with native code are not. */
+import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Metafile } from 'esbuild';
@@ -47,6 +48,9 @@ export async function bundleProgram(folder: string): Promise<Metafile> {
       },
     ],
   });
+  // What the gateway's pages serve as it is; web/assets.ts looks for it there.
+  const assets = 'daemon/web/assets';
+  await cp(path.join(projectRoot, assets), path.join(folder, 'dist', assets), { recursive: true });
   return metafile;
 }
 
