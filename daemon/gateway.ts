@@ -76,7 +76,10 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     const telemetry = await openTelemetry({ config, clock, random, log });
     started.push(() => telemetry.close());
     const { meter, observe } = telemetry;
-    const authority = await loadAuthority({ stateDir: config.stateDir, site: config.site, clock });
+    const authority = await loadAuthority({
+      ...{ stateDir: config.stateDir, shared: config.shards?.ca ?? null },
+      ...{ site: config.site, clock },
+    });
     const tokens = openTokens({ folder: path.join(config.stateDir, 'tokens'), clock });
     const cluster = await connectCluster({
       config: config.cluster,

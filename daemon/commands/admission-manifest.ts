@@ -10,14 +10,17 @@ import type { Output } from './cli.ts';
 
 /** Makes the CA when there is none, as the first start would. @throws SurfacedError E_ADMISSION, E_CFG_*, E_CA_BROKEN, E_STATE_DIR */
 export async function admissionManifest(file: string, form: Output): Promise<string> {
-  const { admission, site, stateDir } = await loadConfig('Gateway', file);
+  const { admission, site, stateDir, shards } = await loadConfig('Gateway', file);
   if (admission === undefined)
     throw new SurfacedError(
       'E_ADMISSION',
       `${file}: it has no \`admission\`, so there is nothing to register`,
     );
   checkAdmission(admission);
-  const { certificatePem: caPem } = await loadAuthority({ stateDir, site, clock: systemClock });
+  const { certificatePem: caPem } = await loadAuthority({
+    ...{ stateDir, shared: shards?.ca ?? null },
+    ...{ site, clock: systemClock },
+  });
   const registration = admissionRegistration({ admission, site, caPem });
   return form === 'json'
     ? `${JSON.stringify(registration, null, 2)}\n`

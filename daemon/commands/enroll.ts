@@ -104,8 +104,9 @@ export async function enrollTpmConfig(
   checkUrl(options.url);
   const gateway = await loadConfig('Gateway', gatewayConfigPath);
   const url = options.url ?? gatewayUrl(gateway);
-  const { stateDir, site } = gateway;
-  const { pin: caPin } = await loadAuthority({ stateDir, site, clock: systemClock });
+  const { stateDir, site, shards } = gateway;
+  const shared = shards?.ca ?? null;
+  const { pin: caPin } = await loadAuthority({ stateDir, shared, site, clock: systemClock });
   const config = { apiVersion, kind: 'Device', gateway: { url, caPin }, identity: { tpm: {} }, panel };
   if (output === 'json') return `${JSON.stringify(config, null, 2)}\n`;
   const notes = [
@@ -126,8 +127,8 @@ async function makeToken(options: EnrollOptions, clock: Clock): Promise<Enrolmen
   const config = await loadConfig('Gateway', gatewayConfigPath);
   const url = options.url ?? gatewayUrl(config);
   const warnings = await warningsFor(config, surface, url);
-  const { stateDir, site } = config;
-  const authority = await loadAuthority({ stateDir, site, clock });
+  const { stateDir, site, shards } = config;
+  const authority = await loadAuthority({ stateDir, shared: shards?.ca ?? null, site, clock });
   const tokens = openTokens({ folder: path.join(stateDir, 'tokens'), clock });
   const { token, expiresAt } = await tokens.create({ surface, ttlMs, uses });
   const end = new Date(expiresAt).toISOString();

@@ -86,6 +86,11 @@ export const shardsSchema = z
       .max(120)
       .default(15)
       .describe('Longest time until another gateway takes over from one that was killed, seconds.'),
+    ca: unixPath
+      .optional()
+      .describe(
+        'File with certificate and key of the CA, the same for all gateways; left out: `ca.pem` in stateDir, copied there by you.',
+      ),
   })
   .optional()
   .describe('Several gateways, of which exactly one acts for each surface.');

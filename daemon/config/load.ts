@@ -60,6 +60,7 @@ const pathFields: Readonly<Record<Kind, readonly (readonly string[])[]>> = {
     ['broker', 'certificate'],
     ['broker', 'key'],
     ['broker', 'passwordFile'],
+    ['shards', 'ca'],
     ['admission', 'clientCa'],
     ['admission', 'images'],
     ['pages', 'certificate'],

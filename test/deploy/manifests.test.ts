@@ -19,7 +19,11 @@ interface Container {
   readonly [field: string]: unknown;
 }
 const gatewayOf = (objects: readonly Manifest[]): Manifest =>
-  objectOf(objects, 'Deployment', 'surfaced-gateway');
+  objectOf(
+    objects,
+    objects.some(({ kind }) => kind === 'StatefulSet') ? 'StatefulSet' : 'Deployment',
+    'surfaced-gateway',
+  );
 const containersOf = (deployment: Manifest): Container[] => deployment.spec.template.spec.containers;
 const portOf = (listen: string): number => Number(listen.slice(listen.lastIndexOf(':') + 1));
 const files = (folder: string): string[] =>
@@ -151,8 +155,51 @@ for (const overlay of overlays) {
       }
     });
 
+    await t.test(
+      'several gateways have names, states and certificates of their own, and one CA',
+      async (t) => {
+        if (deployment.kind === 'Deployment') return;
+        const config = objects.find(({ kind, data }) => kind === 'ConfigMap' && data?.['gateway.yaml']);
+        const gateway = parseConfig('Gateway', config?.data['gateway.yaml'], 'gateway.yaml');
+        t.ok(deployment.spec.replicas > 1);
+        t.same(container.args, [
+          'gateway',
+          '--config',
+          '/etc/surfaced/gateway.yaml',
+          '--name',
+          '$(POD_NAME)',
+        ]);
+        t.match(container.env, [
+          { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+        ]);
+        t.equal(deployment.spec.volumeClaimTemplates[0].metadata.name, 'state');
+        const mounts = container.volumeMounts as readonly { mountPath: string; subPathExpr?: string }[];
+        const named = (file: string | undefined): boolean =>
+          mounts.some(({ mountPath }) => file === mountPath || file?.startsWith(`${mountPath}/`));
+        t.ok(named(gateway.shards?.ca), 'the CA is mounted');
+        const { broker } = gateway;
+        if (broker.mode === 'external') {
+          for (const file of [broker.ca, broker.certificate, broker.key]) t.ok(named(file), file ?? 'left out');
+          t.equal(mounts.filter(({ subPathExpr }) => subPathExpr?.startsWith('$(POD_NAME).')).length, 2);
+          t.equal(objectOf(objects, 'Service', 'surfaced-gateway').spec.sessionAffinity, 'ClientIP');
+          const [egress] = objectOf(objects, 'NetworkPolicy', 'surfaced-broker').spec.egress;
+          const { port } = new URL(broker.urls[0] ?? '');
+          t.same(egress.ports, [{ port: Number(port), protocol: 'TCP' }], 'it may reach the broker');
+        } else {
+          t.equal(deployment.spec.updateStrategy.type, 'OnDelete', 'the warm one is never ready');
+          t.equal(
+            objectOf(objects, 'PodDisruptionBudget', 'surfaced-gateway').spec.maxUnavailable,
+            deployment.spec.replicas,
+          );
+        }
+        const { rules } = objectOf(objects, 'Role', 'surfaced-gateway');
+        const leases = rules.find(({ resources }: { resources: string[] }) => resources.includes('leases'));
+        t.same(leases.verbs, ['get', 'list', 'create', 'update', 'delete']);
+      },
+    );
+
     await t.test('with a broker of its own there is one gateway at a time', async (t) => {
-      if (!/^embedded/.test(overlay)) return;
+      if (!/^embedded/.test(overlay) || deployment.kind !== 'Deployment') return;
       t.equal(deployment.spec.replicas, 1);
       t.equal(deployment.spec.strategy.type, 'Recreate');
       t.equal(deployment.spec.strategy.rollingUpdate ?? null, null);

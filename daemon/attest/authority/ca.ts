@@ -70,22 +70,28 @@ export interface Authority {
   identify(der: Uint8Array): ClientIdentity | null;
 }
 
-/** Opens the CA in the state folder, and makes it when there is none. @throws SurfacedError E_CA_BROKEN, E_STATE_DIR */
+/**
+ * Opens the CA in the state folder, and makes it when there is none.
+ * @param options.shared file of a CA that several gateways have; it is never made. Null or left out: there is none
+ * @throws SurfacedError E_CA_BROKEN, E_STATE_DIR
+ */
 export async function loadAuthority(options: {
   readonly stateDir: string;
+  readonly shared?: string | null;
   readonly site: string;
   readonly clock: Clock;
 }): Promise<Authority> {
-  const { stateDir, site, clock } = options;
+  const { stateDir, shared = null, site, clock } = options;
   await makeStateFolder(stateDir);
-  const file = path.join(stateDir, 'ca.pem');
+  const file = shared ?? path.join(stateDir, 'ca.pem');
   let text = await readIfThere(file);
-  if (text === null) {
+  if (text === null && shared === null) {
     // Of two processes that do this at once, one wins; both then use its CA.
     await writeStateFile(file, await makeAuthority(site, clock), { isExclusive: true });
     text = await readIfThere(file);
   }
-  const { certificate, key } = await readAuthority(file, text ?? '', clock);
+  if (text === null) throw new SurfacedError('E_CA_BROKEN', `shards.ca: ${file} is not there`);
+  const { certificate, key } = await readAuthority(file, text, clock);
   return authorityOf({ certificate, key, site, clock });
 }
 

@@ -11,6 +11,7 @@ import { connectAsync, type MqttClient } from 'mqtt';
 import type { Test } from 'tap';
 import { type BrokerKind, brokerFiles } from '../../../daemon/commands/broker-acl-text.ts';
 import { authority } from '../broker/bed.ts';
+import type { Authority, Issued } from '../pki.ts';
 
 const rabbit = '/usr/lib/rabbitmq/bin/rabbitmq-server';
 const programs = { mosquitto: 'mosquitto', nats: 'nats-server', rabbitmq: rabbit } as const;
@@ -55,10 +56,14 @@ export async function startRealBroker(
   t: Test,
   kind: TriedBroker,
   change: (name: string, text: string) => string = (_, text) => text,
+  from: Pick<Authority, 'caPem'> & {
+    server(): Promise<Issued>;
+    client(user: string): Promise<Issued>;
+  } = authority,
 ): Promise<RealBroker> {
   const folder = mkdtempSync(path.join(tmpdir(), 'sfb-'));
   const port = await freePort();
-  const server = await authority.server();
+  const server = await from.server();
   const files = brokerFiles(kind satisfies BrokerKind, {
     site: 'site',
     gateways: ['_gw-1', '_gw-2'],
@@ -66,7 +71,7 @@ export async function startRealBroker(
     folder,
     listen: { host: '127.0.0.1', port },
   });
-  const own = { 'ca.pem': authority.caPem, 'server.pem': server.certificatePem, 'server.key': server.keyPem };
+  const own = { 'ca.pem': from.caPem, 'server.pem': server.certificatePem, 'server.key': server.keyPem };
   for (const [name, text] of Object.entries({ ...own, ...files })) {
     // Mosquitto as root gives its rights up to a user who cannot read the files.
     const more = name === 'mosquitto.conf' ? `user root\npersistence_location ${folder}/\n` : '';
@@ -112,10 +117,10 @@ export async function startRealBroker(
     await once(child, 'exit');
   };
   const open = async (user: string, clientId: string): Promise<MqttClient> => {
-    const issued = await authority.client(user);
+    const issued = await from.client(user);
     const client = await connectAsync(
       `mqtts://127.0.0.1:${port}`,
-      { clientId, ca: authority.caPem, cert: issued.certificatePem, key: issued.keyPem, reconnectPeriod: 0 },
+      { clientId, ca: from.caPem, cert: issued.certificatePem, key: issued.keyPem, reconnectPeriod: 0 },
       false,
     );
     client.on('error', () => {});
