@@ -17,12 +17,14 @@ import {
   refuseUnbound,
 } from './admit.ts';
 import { ackOf, Command, type CommandRecord, type End, endOf } from './command.ts';
+import { Confirmations } from './confirmations.ts';
 import { type FollowTools, follow } from './following.ts';
-import { isArmed, needsArm, refuseOwned } from './guards.ts';
+import { refuseOwned } from './guards.ts';
 import { superseded, TargetLine } from './line.ts';
 import { OnceWindow } from './once.ts';
 import { handedOver, type Ownership, release } from './ownership.ts';
 import { TokenBucket } from './rate.ts';
+import { unseen } from './refusals.ts';
 import { setNumber } from './set-number.ts';
 import { bindingKey } from './slots.ts';
 import type { Timers } from './timers.ts';
@@ -81,10 +83,12 @@ export class Commands {
   readonly #senders = new Map<string, Sender>();
   readonly #lines = new Map<string, TargetLine>();
   readonly #inFlight = new Set<Command>();
+  readonly #confirmations: Confirmations;
   #isClosed = false;
 
   constructor(tools: CommandTools) {
     this.#tools = tools;
+    this.#confirmations = new Confirmations(() => tools.clock.monotonic());
     this.#startedAt = tools.clock.now();
     this.#fenceEndsAt = tools.clock.monotonic() + fenceMs;
   }
@@ -268,7 +272,6 @@ export class Commands {
       return;
     }
     const { want, saw } = message;
-    const arm = message.arm ?? [];
     const needs = verb.guards(snapshot, want, saw);
     const owned = refuseOwned(slot.binding, needs, verb.numberOf(snapshot)) ?? verb.refuse(snapshot, want);
     if (owned) {
@@ -282,7 +285,8 @@ export class Commands {
       id: message.id,
       issuedAt: message.issuedAt,
     };
-    const isDryRun = !isArmed(needs, arm);
+    const question = this.#confirmations.question(command, snapshot.target.uid, needs, saw);
+    const isDryRun = question !== null;
     /** Everything that may have changed while the API server was asked. */
     const refuse = (read: Numbered): End | null => {
       const current = slotNow();
@@ -296,7 +300,8 @@ export class Commands {
       const needed = verb.guards(now.snapshot, want, read.replicas);
       const taken = refuseOwned(slot.binding, needed, read.replicas);
       if (taken) return taken;
-      if (!isArmed(needed, arm)) return needsArm(needed, read.replicas);
+      const open = this.#confirmations.question(command, read.uid, needed, read.replicas);
+      if (open) return open;
       command.hasPut = true;
       return null;
     };
@@ -312,12 +317,14 @@ export class Commands {
     );
     if ('end' in outcome) {
       command.end(outcome.end);
-    } else if (isDryRun) {
-      command.end(needsArm(needs, saw));
+    } else if (question) {
+      this.#confirmations.asked(command, snapshot.target.uid, question);
+      command.end(question);
     } else if (command.stage === 'received') {
       const { written } = outcome;
       command.accept(numberAfter(verb, written.replicas));
       line.accepted(command);
+      this.#confirmations.done(command);
       if (!this.#tools.ownership.isMine(surface)) command.end(handedOver(command));
       else {
         const accepted = { verb, order, written, binding: slot.binding, mayActUntil };
@@ -380,19 +387,3 @@ export class Commands {
 
 const isSameObject = (one: Acting, other: Acting): boolean =>
   one.verb === other.verb && one.snapshot.target?.uid === other.snapshot.target?.uid;
-
-/** What is not seen is not touched: without its state nobody knows which guards apply. */
-function unseen({ problem }: TargetSnapshot): End {
-  if (problem?.state === 'missing') return endOf('denied', 'NotFound', problem.message);
-  if (problem?.state === 'denied')
-    return endOf(
-      'denied',
-      'NotVisible',
-      `The gateway's own account may not watch the target. ${problem.message}`,
-    );
-  return endOf(
-    'expired',
-    'ApiUnavailable',
-    problem?.message ?? 'The state of the target has not been read yet.',
-  );
-}

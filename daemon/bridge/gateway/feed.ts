@@ -38,7 +38,7 @@ export class SlotFeed {
     this.slot = slot;
     this.#colour = colour;
     this.#tools = tools;
-    this.#watch = tools.cluster.watchTarget(slot.binding.target, () => this.changed());
+    this.#watch = tools.cluster.watchTarget(slot.binding.target, () => this.changed(), slot.binding.show);
   }
 
   /** It sends; false before the first {@link resend} and after {@link pause}. */

@@ -61,7 +61,7 @@ export function follow(
     lookAt = at;
     cancelLook = timers.after(delayMs, look);
   };
-  const watch: TargetWatch = cluster.watchTarget(ref, () => lookIn(burstMs));
+  const watch: TargetWatch = cluster.watchTarget(ref, () => lookIn(burstMs), binding.show);
   const seen = (): TargetSnapshot => {
     const now = actingOn(binding, watch.snapshot());
     // While the autoscaler that was written is not seen, nor is anything of it.

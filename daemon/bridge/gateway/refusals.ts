@@ -1,6 +1,6 @@
 /** Words for what the API server refuses (test/fixtures/kube/03 and 04 have its answers). */
 import { nameOf } from '../kube/scales.ts';
-import type { KubeError } from '../kube/types.ts';
+import type { KubeError, TargetSnapshot } from '../kube/types.ts';
 import { cut, type End, endOf } from './command.ts';
 import type { Order, Verb } from './verbs/verb.ts';
 
@@ -34,5 +34,21 @@ function forbidden(text: string, { ref, actor }: Order, { rights: { part } }: Ve
     'denied',
     'Forbidden',
     `User ${actor.user} may not ${verb} ${part}${nameOf(ref)}: ${role} with ${need}, bound to that user, is missing.`,
+  );
+}
+
+/** What is not seen is not touched: without its state nobody knows which guards apply. */
+export function unseen({ problem }: TargetSnapshot): End {
+  if (problem?.state === 'missing') return endOf('denied', 'NotFound', problem.message);
+  if (problem?.state === 'denied')
+    return endOf(
+      'denied',
+      'NotVisible',
+      `The gateway's own account may not watch the target. ${problem.message}`,
+    );
+  return endOf(
+    'expired',
+    'ApiUnavailable',
+    problem?.message ?? 'The state of the target has not been read yet.',
   );
 }

@@ -6,6 +6,7 @@ import type { SlotMessage } from '../wire/messages.ts';
 import { cut } from './command.ts';
 import { gitopsName } from './guards.ts';
 import { nameOf } from './slots.ts';
+import { withClaims } from './verbs/claims.ts';
 import { actingOn } from './verbs/table.ts';
 import type { BlockedNote } from './verbs/verb.ts';
 
@@ -26,7 +27,9 @@ export function slotBody(
   note: BlockedNote | null,
 ): SlotBody {
   const acting = actingOn(binding, snapshot);
-  const { observed, ready, lights, condition } = acting.verb.show(acting.snapshot, note, binding.target.kind);
+  const body = acting.verb.show(acting.snapshot, note, binding.target.kind);
+  const { observed, ready, lights, condition } =
+    binding.show === 'claims' ? withClaims(body, snapshot) : body;
   const { state, reason, message } = condition;
   return {
     name: nameOf(binding),

@@ -110,9 +110,12 @@ export async function connectCluster(options: ClusterOptions): Promise<Connected
       ),
     }),
     onHealth: (listener) => health.onChange(listener),
-    watchTarget(ref, onChange): TargetWatch {
+    watchTarget(ref, onChange, show): TargetWatch {
       signal.throwIfAborted();
-      const { value: mirror, release } = targets.take(keyOf(ref), () => new TargetMirror(ref, targetParts));
+      const { value: mirror, release } = targets.take(
+        `${keyOf(ref)}${show}`,
+        () => new TargetMirror(ref, show, targetParts),
+      );
       const unsubscribe = mirror.subscribe(() => onChange());
       return {
         snapshot: () => mirror.snapshot,
@@ -130,7 +133,8 @@ export async function connectCluster(options: ClusterOptions): Promise<Connected
       objects.patch(ref, read, patch, actor, how, callerSignal),
     evict: (pod, actor, callerSignal) => objects.evict(pod, actor, callerSignal),
     async warnings(ref, callerSignal) {
-      const pods = targets.peek(keyOf(ref))?.snapshot.pods ?? [];
+      const pods =
+        (targets.peek(`${keyOf(ref)}pods`) ?? targets.peek(`${keyOf(ref)}claims`))?.snapshot.pods ?? [];
       return readWarnings(client, ref, new Set(pods.map((pod) => pod.name)), callerSignal);
     },
     async replicasManager(ref, callerSignal) {

@@ -8,6 +8,7 @@ import {
   parseHorizontalPodAutoscaler,
   parseScaledObject,
 } from './autoscalers.ts';
+import { claimsOf, parseClaim } from './claims.ts';
 import { collectionPath, type Discovery, type ResourceInfo } from './discovery.ts';
 import type { HealthState } from './health.ts';
 import { type KindTraits, traitsOf } from './kinds.ts';
@@ -18,6 +19,7 @@ import { nameOf, resolve, type Scales } from './scales.ts';
 import { hasKnownPaths, parseTarget, type TargetRecord } from './targets.ts';
 import type { Tuning } from './tuning.ts';
 import {
+  type ClaimState,
   KubeError,
   type PodState,
   type Scale,
@@ -70,12 +72,14 @@ export class TargetMirror {
   readonly #controller = new AbortController();
   readonly #done: Promise<void>;
   readonly #pause = new Pause();
+  readonly #show: 'pods' | 'claims';
   readonly #traits: KindTraits;
   /** Its object alone tells its numbers. */
   readonly #isKnown: boolean;
   #object: Lease<TargetRecord> | null = null;
   #pods: Lease<PodState> | null = null;
   #podsSelector = '';
+  #claims: Lease<ClaimState> | null = null;
   readonly #autoscalers: Lease<AutoscalerRecord>[] = [];
   /** Discovery was asked for all kinds of autoscalers, with or without success. */
   #hasLookedForAutoscalers = false;
@@ -88,7 +92,8 @@ export class TargetMirror {
   #failure: KubeError | null = null;
   #snapshot: TargetSnapshot | null = null;
 
-  constructor(ref: TargetRef, parts: TargetParts) {
+  constructor(ref: TargetRef, show: 'pods' | 'claims', parts: TargetParts) {
+    this.#show = show;
     this.#ref = ref;
     this.#parts = parts;
     this.#traits = traitsOf(ref);
@@ -145,7 +150,7 @@ export class TargetMirror {
       else await new Promise<void>((resolve) => onceAborted(signal, resolve));
     } finally {
       await finding;
-      for (const lease of [this.#object, this.#pods, ...this.#autoscalers]) lease?.release();
+      for (const lease of [this.#object, this.#pods, this.#claims, ...this.#autoscalers]) lease?.release();
     }
   }
 
@@ -229,9 +234,12 @@ export class TargetMirror {
     if (selector === this.#podsSelector || this.#controller.signal.aborted) return;
     this.#podsSelector = selector;
     this.#pods?.release();
+    this.#claims?.release();
     this.#pods = null;
+    this.#claims = null;
     if (selector === '') return;
     const { lease, clock } = this.#parts;
+    if (this.#show === 'claims') this.#followClaims(selector);
     const isNode = this.#traits.pods === 'node';
     const parse = isNode ? parseNodePod : parsePod;
     this.#pods = lease<PodState>(
@@ -243,6 +251,13 @@ export class TargetMirror {
       },
       this.changed,
     );
+  }
+
+  /** Claims of a StatefulSet carry the labels of its selector. */
+  #followClaims(selector: string): void {
+    const path = `/api/v1/namespaces/${encodeURIComponent(this.#ref.namespace)}/persistentvolumeclaims`;
+    const collection = { path, selector: { labelSelector: selector }, isOptional: false, parse: parseClaim };
+    this.#claims = this.#parts.lease<ClaimState>(collection, this.changed);
   }
 
   #selectorOfPods(): string {
@@ -306,6 +321,7 @@ export class TargetMirror {
       this.#object?.reflector.failure ??
       this.#failure ??
       this.#pods?.reflector.failure ??
+      this.#claims?.reflector.failure ??
       this.#autoscalerFailure();
     const health = this.#parts.health();
     if (failure && failure.status !== 0) return problemOf(failure);
@@ -341,6 +357,7 @@ export class TargetMirror {
     return {
       target: state,
       pods,
+      ...(this.#claims && { claims: claimsOf(this.#ref.name, this.#claims.reflector.items.values()) }),
       autoscaler: autoscalerOf(this.#ref, autoscalers),
       problem: this.#problem(),
     };

@@ -114,6 +114,14 @@ export interface PodState {
   readonly eviction?: EvictionFacts;
 }
 
+/** What is kept of a volume claim. */
+export interface ClaimState {
+  readonly name: string;
+  readonly light: PodLight;
+  /** metadata.creationTimestamp, Unix milliseconds. */
+  readonly createdAt: number;
+}
+
 /** A HorizontalPodAutoscaler or KEDA ScaledObject that targets the object. */
 export interface Autoscaler {
   readonly apiVersion: string;
@@ -136,6 +144,8 @@ export interface TargetProblem {
 export interface TargetSnapshot {
   readonly target: TargetState | null;
   readonly pods: readonly PodState[];
+  /** Only where they are asked for; in their order. */
+  readonly claims?: readonly ClaimState[];
   readonly autoscaler: Autoscaler | null;
   readonly problem: TargetProblem | null;
 }
@@ -160,8 +170,11 @@ export interface Cluster {
   /** Whether the API server answers; changes are announced to `onHealth`. */
   health(): { readonly isHealthy: boolean; readonly detail: string };
   onHealth(listener: () => void): void;
-  /** `onChange` is a hint to look at the snapshot again; it may be called often. */
-  watchTarget(ref: TargetRef, onChange: () => void): TargetWatch;
+  /**
+   * `onChange` is a hint to look at the snapshot again; it may be called often.
+   * @param show what of the target is to be seen beside its state
+   */
+  watchTarget(ref: TargetRef, onChange: () => void, show: 'pods' | 'claims'): TargetWatch;
   /** @throws KubeError */
   getScale(ref: TargetRef, actor: Actor, signal: AbortSignal): Promise<Scale>;
   /** PUT with the resourceVersion of `scale`. @throws KubeError */

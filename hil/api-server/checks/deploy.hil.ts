@@ -142,7 +142,7 @@ t.test('the gateway with its rights', async (t) => {
     });
     t.teardown(() => cluster.close());
     let changed = (): void => {};
-    const watch = cluster.watchTarget(target, () => changed());
+    const watch = cluster.watchTarget(target, () => changed(), 'pods');
     const until = (isSo: () => boolean): Promise<void> =>
       new Promise((resolve) => {
         changed = () => isSo() && resolve();

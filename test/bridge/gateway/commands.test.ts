@@ -148,6 +148,9 @@ t.test('guards: what is risky is tried dry and asks to be armed, all guards at o
   );
   t.same(bed.puts, []);
 
+  const once = bed.send({ want: 0, saw: 3, arm: ['zero', 'autoscaler', 'gitops', 'claims'] });
+  await bed.time.advance(50);
+  t.equal(bed.last(once), 'needs-arm ConfirmAgain', 'data that is lost takes two holds');
   const armed = bed.send({ want: 0, saw: 3, arm: ['zero', 'autoscaler', 'gitops', 'claims'] });
   await bed.time.advance(50);
   t.equal(bed.phases(armed), 'received accepted');

@@ -191,6 +191,7 @@ t.test('a GitOps tool', async (t) => {
 t.test('a StatefulSet that deletes its claims', async (t) => {
   const id = await turn('db', { want: 1 });
   t.equal(bench.last(id), 'needs-arm DeletesClaims');
+  t.equal(bench.last(await turn('db', { want: 1, arm: ['claims'] })), 'needs-arm ConfirmAgain');
   t.equal(bench.phases(await turn('db', { want: 1, arm: ['claims'] })), 'received accepted converged');
   t.equal(bench.phases(await turn('db', { want: 3 })), 'received accepted converged', 'up needs no arming');
   t.same(

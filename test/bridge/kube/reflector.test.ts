@@ -161,10 +161,14 @@ t.test('a line that is not JSON, and one without end: listed again', async (t) =
 t.test('an exception in a listener stops nothing and nobody else', async (t) => {
   const { replay, cluster } = await start(t, [], { prepare: quietWorld });
   let calls = 0;
-  const bad = cluster.watchTarget(deployment('cart'), () => {
-    calls++;
-    throw new Error('listener');
-  });
+  const bad = cluster.watchTarget(
+    deployment('cart'),
+    () => {
+      calls++;
+      throw new Error('listener');
+    },
+    'pods',
+  );
   const good = follow(t, cluster, deployment('cart'));
   await replay.until(() => isOpen(replay));
   for (const replicas of [5, 6]) {
@@ -279,5 +283,5 @@ t.test('close ends everything at once', async (t) => {
   await replay.until(() => replay.openWatches.length === 3);
   await cluster.close();
   await replay.until(() => replay.openWatches.length === 0);
-  t.throws(() => cluster.watchTarget(deployment('cart'), () => {}));
+  t.throws(() => cluster.watchTarget(deployment('cart'), () => {}, 'pods'));
 });

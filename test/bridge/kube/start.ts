@@ -90,9 +90,13 @@ export function follow(
   ref: TargetRef,
 ): TargetWatch & { until(condition: (snapshot: TargetSnapshot) => boolean): Promise<TargetSnapshot> } {
   const waiting = new Set<() => void>();
-  const watch = cluster.watchTarget(ref, () => {
-    for (const check of [...waiting]) check();
-  });
+  const watch = cluster.watchTarget(
+    ref,
+    () => {
+      for (const check of [...waiting]) check();
+    },
+    'pods',
+  );
   t.teardown(() => watch.close());
   return {
     snapshot: () => watch.snapshot(),

@@ -27,10 +27,10 @@ export function followTargets(
   const follow = (name: string, surface: ControlSurface | null): void => {
     const before = watches.get(name) ?? new Map();
     const after = new Map<string, { readonly ref: TargetRef; readonly watch: TargetWatch }>();
-    for (const { target } of surface === null || surface.spec.isRevoked ? [] : surface.spec.bindings) {
+    for (const { target, show } of surface === null || surface.spec.isRevoked ? [] : surface.spec.bindings) {
       const key = keyOf(target);
       if (after.has(key)) continue;
-      const watch = before.get(key)?.watch ?? cluster.watchTarget(target, () => onChange(name));
+      const watch = before.get(key)?.watch ?? cluster.watchTarget(target, () => onChange(name), show);
       after.set(key, { ref: target, watch });
     }
     for (const [key, { watch }] of before) if (!after.has(key)) watch.close();
