@@ -359,7 +359,7 @@ export const errorTable = {
     class: 'fatal',
     title: 'This gateway may not be the active one any more',
     remedy:
-      'It ends, so that another one takes over; started anew it waits for its turn. When it comes again: is the API server slow or away?',
+      'It ends, so that another one takes over; started anew it waits for its turn. When this comes again, see whether the API server is slow or away.',
   },
   E_BROKER_IDENTITY: {
     class: 'usage',
