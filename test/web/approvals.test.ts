@@ -1,40 +1,11 @@
 /** A TPM that knocks is approved in a browser: only by who may, and only with the code that its panel shows. */
 import { readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import t, { type Test } from 'tap';
-import { createKey, exchange } from '../../daemon/attest/enrol/exchange.ts';
-import { openProver } from '../../daemon/attest/evidence/tpm-prover.ts';
-import { swtpm, Tpm } from '../../daemon/attest/tpm2/index.ts';
-import { systemClock } from '../../daemon/clock.ts';
-import { silentLog } from '../../daemon/log.ts';
-import { beginSoftwareTpm, withoutSwtpm } from '../attest/tpm2/live/swtpm.ts';
+import t from 'tap';
+import { withoutSwtpm } from '../attest/tpm2/live/swtpm.ts';
 import { noChromium } from '../chromium.ts';
-import { logIn, openBrowser, type Site, site, tokens, visitor } from './rig.ts';
-
-/** A surface with a software TPM; `attest` shows its evidence. */
-async function surface(t: Test, { gateway }: Site) {
-  const chip = await beginSoftwareTpm();
-  const tpm = new Tpm({ transport: swtpm(chip.address) });
-  const none = path.join(tmpdir(), 'surfaced-there-is-no-such-log');
-  const logs = { firmware: none, ima: none, measured: none, systemd: none };
-  const prover = openProver({ tpm, logs, log: silentLog, random: Math.random });
-  t.teardown(async () => {
-    await prover.close();
-    await chip.end();
-  });
-  return async () => {
-    const issued = await exchange({
-      address: { host: '127.0.0.1', port: gateway.enrolPort },
-      pin: gateway.caPin,
-      key: await createKey(),
-      proof: { kind: 'tpm', prover, firmware: '1.2.3', current: null },
-      clock: systemClock,
-      signal: new AbortController().signal,
-    });
-    return issued.credentials;
-  };
-}
+import { logIn, openBrowser, site, tokens, visitor } from './rig.ts';
+import { surface } from './tpm.ts';
 
 t.test('approved in a browser', { skip: noChromium || withoutSwtpm, timeout: 120_000 }, async (t) => {
   const place = await site(t);

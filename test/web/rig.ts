@@ -13,7 +13,9 @@ import { silentLog } from '../../daemon/log.ts';
 import type { SimCluster } from '../../hil/sim/cluster/cluster.ts';
 import type { SimWorkload } from '../../hil/sim/cluster/workloads.ts';
 import { RawClient } from '../bridge/broker/raw-client.ts';
+import { definition } from '../bridge/registry/rig.ts';
 import { chromiumArguments, chromiumPath } from '../chromium.ts';
+import { objectsOf } from '../deploy/manifests.ts';
 import { startedCluster } from '../hil/cluster/support.ts';
 
 export const head = 'apiVersion: surfaced.dev/v1alpha1\n';
@@ -83,15 +85,22 @@ export interface Site {
 /** Starts a gateway. @param options.login as it stands in the Gateway file */
 export async function site(
   t: Test,
-  options: { readonly login?: string; readonly more?: string; readonly surfaces?: readonly string[] } = {},
+  options: {
+    readonly login?: string;
+    readonly more?: string;
+    readonly surfaces?: readonly string[];
+    /** True: surfaces are in the cluster, and the gateway has its own account there with the rights of `deploy`. */
+    readonly isInCluster?: boolean;
+  } = {},
 ): Promise<Site> {
-  const { login = '{ tokens: {} }', more = '', surfaces = [desk] } = options;
+  const { login = '{ tokens: {} }', more = '', surfaces = [desk], isInCluster = false } = options;
   const { cluster, client } = await startedCluster(t, { workloads });
   await client.post('/api/v1/namespaces', { metadata: { name: namespace } });
   const folder = await mkdtemp(path.join(tmpdir(), 'surfaced-pages-'));
   await mkdir(path.join(folder, 'surfaces'));
   for (const [index, text] of surfaces.entries())
     await writeFile(path.join(folder, 'surfaces', `${index}.yaml`), text);
+  const kubeconfig = isInCluster ? await ownAccount(cluster, folder) : cluster.kubeconfigPath;
   const file = path.join(folder, 'gateway.yaml');
   await writeFile(
     file,
@@ -99,9 +108,9 @@ export async function site(
 stateDir: state
 enrol: { listen: '127.0.0.1:0' }
 broker: { listen: '127.0.0.1:0' }
-registry: { folder: surfaces }
+registry: ${isInCluster ? '{ cluster: {} }' : '{ folder: surfaces }'}
 policy: { identity: token }
-cluster: { kubeconfig: ${cluster.kubeconfigPath} }
+cluster: { kubeconfig: ${kubeconfig} }
 pages: { listen: '127.0.0.1:0', login: ${login}${more} }
 `,
   );
@@ -117,6 +126,27 @@ pages: { listen: '127.0.0.1:0', login: ${login}${more} }
   for (const user of ['olga', 'vera']) allow(cluster, user, ['get'], 'controlsurfaces');
   allow(cluster, 'olga', ['update'], 'controlsurfaces', 'surfacerequests');
   return { folder, gateway, cluster, url: gateway.pagesUrl ?? '' };
+}
+
+/** The gateway's account, with what `deploy/` gives it and nothing else; @returns its kubeconfig */
+async function ownAccount(cluster: SimCluster, folder: string): Promise<string> {
+  for (const plural of ['controlsurfaces', 'surfacerequests'])
+    cluster.control.create(definition(plural) as never);
+  for (const file of ['base/rights.yaml', 'components/pages/rights.yaml'])
+    for (const object of objectsOf(file)) cluster.control.create(object);
+  cluster.control.addToken('token-of-the-gateway', 'system:serviceaccount:surfaced:surfaced-gateway', []);
+  const ca = Buffer.from(cluster.caPem).toString('base64');
+  const file = path.join(folder, 'account.json');
+  await writeFile(
+    file,
+    JSON.stringify({
+      ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'sim' },
+      clusters: [{ name: 'sim', cluster: { server: cluster.url, 'certificate-authority-data': ca } }],
+      users: [{ name: 'gateway', user: { token: 'token-of-the-gateway' } }],
+      contexts: [{ name: 'sim', context: { cluster: 'sim', user: 'gateway' } }],
+    }),
+  );
+  return file;
 }
 
 /** Brings the surface `desk` online by a one-time token; what it says is up to the test. */

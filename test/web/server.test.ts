@@ -1,70 +1,10 @@
 /** The pages' server as something that is no browser meets it: headers, forms that are not ours, bounds, rights that go. */
 
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { request } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import t from 'tap';
 import { liveLimits } from '../../daemon/web/live.ts';
-import { allow, type Site, site, tokens } from './rig.ts';
-
-interface Sent {
-  readonly method?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
-}
-interface Reply {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly text: string;
-}
-
-/** Opens a request and gives its answer before its body has come. */
-function open({ url }: Site, path: string, sent: Sent = {}): Promise<IncomingMessage> {
-  const { port, host } = new URL(url);
-  return new Promise((resolve, reject) => {
-    const asking = request({
-      ...{
-        host: '127.0.0.1',
-        port,
-        path,
-        method: sent.method ?? 'GET',
-        rejectUnauthorized: false,
-        agent: false,
-      },
-      headers: { host, accept: 'text/html', ...sent.headers },
-    });
-    asking.once('response', resolve);
-    asking.once('error', reject);
-    asking.end(sent.body);
-  });
-}
-
-async function ask(place: Site, path: string, sent: Sent = {}): Promise<Reply> {
-  const answer = await open(place, path, sent);
-  let text = '';
-  for await (const chunk of answer) text += String(chunk);
-  return { status: answer.statusCode ?? 0, headers: answer.headers, text };
-}
-
-const form = (place: Site, fields: Readonly<Record<string, string>>, more: Sent = {}): Sent => ({
-  method: 'POST',
-  body: new URLSearchParams(fields).toString(),
-  ...more,
-  headers: {
-    'content-type': 'application/x-www-form-urlencoded',
-    origin: place.url,
-    'sec-fetch-site': 'same-origin',
-    ...more.headers,
-  },
-});
-
-/** Logs in; the cookie, and the secret of its forms. */
-async function logIn(place: Site, token: string): Promise<{ cookie: string; formToken: string }> {
-  const { status, headers } = await ask(place, '/login', form(place, { token }));
-  t.equal(status, 200);
-  const cookie = headers['set-cookie']?.[0]?.split(';')[0] ?? '';
-  const { text } = await ask(place, '/approvals', { headers: { cookie } });
-  return { cookie, formToken: /name="form" value="([^"]+)"/.exec(text)?.[1] ?? '' };
-}
+import { ask, form, logIn, open } from './http.ts';
+import { allow, site, tokens } from './rig.ts';
 
 t.test('every answer has its headers, and cookies are as strict as they get', async (t) => {
   const place = await site(t);
