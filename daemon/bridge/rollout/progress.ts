@@ -141,7 +141,9 @@ const same = ({ phase, detail }: Progress): Judged => [phase, detail];
 function arrived(before: Progress, { version, seen, now }: Want): Judged {
   const { report, isOnline, forMs } = seen;
   if (before.phase === 'done') return same(before);
-  if (report?.state === 'trial' || (report === null && (!isOnline || forMs < answerMs))) {
+  const isUntold =
+    report === null ? !isOnline || forMs < answerMs : isOnItsWay(before) && isNotReady(report, seen);
+  if (report?.state === 'trial' || isUntold) {
     const late = isOnItsWay(before) ? overdue(before, seen, now) : null;
     if (late !== null) return ['failed', late];
     return before.phase === 'failed' ? same(before) : ['restarting', `runs ${version}, on trial`];
@@ -184,13 +186,21 @@ function onItsWay(before: Progress, want: Want): Judged {
     return silentMs < answerMs ? same(before) : forgotten(before, firmware);
   }
   if (answer.state === 'idle' || answer.state === 'trial') return forgotten(before, firmware);
-  if (answer.state === 'unsupported') return ['skipped', answer.detail || 'cannot be updated'];
+  if (isNotReady(answer, seen)) return same(before);
+  if (answer.state === 'unsupported') return ['failed', answer.detail || 'cannot be updated'];
   // An old failure, or one that does not say of what: as often as that it is asked again, and not for ever.
   if (answer.state === 'failed' && answer.version !== version) return forgotten(before, firmware);
   if (answer.version !== version) return ['waiting', `is busy with ${answer.version ?? 'another version'}`];
   if (answer.state === 'failed') return ['failed', answer.detail || 'failed'];
   return [phaseOf(answer), detailOf(answer)];
 }
+
+/**
+ * A surface that was asked can be updated. When it says that it cannot, it has just been started, and what installs updates
+ * there has not told yet how they stand: after a trial that failed that is the one thing to wait for.
+ */
+const isNotReady = ({ state }: UpdateReport, { forMs }: Seen): boolean =>
+  state === 'unsupported' && forMs < awayMs;
 
 /** It is there, runs the old version, and knows of no update. */
 function forgotten(before: Progress, firmware: string | null): Judged {

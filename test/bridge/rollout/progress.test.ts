@@ -38,6 +38,7 @@ const says = (state: UpdateReport['state'], of: string | null = version): Update
 });
 
 t.test('what a surface says and when decides', async (t) => {
+  const unready = says('unsupported', null);
   const restarting = { ...asked, phase: 'restarting' } as const;
   const rows: readonly (readonly [string, string, Progress, Partial<Seen>, Partial<Want>?])[] = [
     ['asked', 'no answer yet', asked, {}],
@@ -55,7 +56,16 @@ t.test('what a surface says and when decides', async (t) => {
     ],
     ['waiting', 'it tries another one', asked, { answer: says('trial', '1.0.5') }],
     ['waiting', 'another one waits for its restart', asked, { answer: says('restarting', '1.0.5') }],
-    ['skipped', 'it cannot any more', asked, { answer: says('unsupported', null) }],
+    ['asked', 'just started: how updates stand is not known there', asked, { answer: unready }],
+    ['restarting', 'back from a trial that failed, and just started', restarting, { answer: unready }],
+    ['failed', 'it cannot any more', asked, { answer: unready, forMs: awayMs }, { now: awayMs }],
+    [
+      'restarting',
+      'runs it, and may still be on trial: not known there',
+      restarting,
+      { firmware: version, report: unready },
+    ],
+    ['done', 'runs it without having been asked', begun(0, 0), { firmware: version, report: unready }],
     ['asked', 'away, for a while', asked, { isOnline: false, forMs: awayMs - 1 }, { now: awayMs }],
     ['failed', 'away for too long', asked, { isOnline: false, forMs: awayMs }, { now: awayMs }],
     [
