@@ -3,7 +3,7 @@
  * of the gateway itself for this one surface. Nothing else is ever bound to the gateway but its own namespace (`deploy/base`).
  */
 import type { ControlSurface, GatewayConfig } from '../../config/schema.ts';
-import { followingRules, type RbacRule, verbRights } from './rights.ts';
+import { followingRules, type RbacRule, tellingRule, verbRights } from './rights.ts';
 
 export { pluralOf, type RbacRule } from './rights.ts';
 
@@ -75,6 +75,16 @@ function byNamespace(
   ]);
 }
 
+/** Events on what is in no namespace are written to `default`, as Kubernetes itself does it. */
+function withClusterEvents(
+  all: readonly [namespace: string | null, rules: RbacRule[]][],
+): [namespace: string | null, rules: RbacRule[]][] {
+  if (!all.some(([namespace]) => namespace === null)) return [...all];
+  const here = all.find(([namespace]) => namespace === 'default')?.[1] ?? [];
+  const others = all.filter(([namespace]) => namespace !== 'default');
+  return [...others, ['default', merged([...here, tellingRule])]];
+}
+
 const actingRules = (binding: BindingConfig): readonly RbacRule[] => verbRights[binding.verb].acting(binding);
 
 /**
@@ -117,7 +127,7 @@ export function gatewayRbacFor(
     verbs: ['impersonate'],
   });
   return [
-    ...byNamespace(surface, followingRules).flatMap(([namespace, rules]) =>
+    ...withClusterEvents(byNamespace(surface, followingRules)).flatMap(([namespace, rules]) =>
       granted({
         surface: name,
         name: namespace === null ? `surfaced-gateway-cluster-${name}` : `surfaced-gateway-${name}`,

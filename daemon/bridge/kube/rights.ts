@@ -86,6 +86,13 @@ export const verbRights: Readonly<Record<VerbName, VerbRights>> = {
   },
 };
 
+/** Events on a target, in its namespace. */
+export const tellingRule: RbacRule = {
+  apiGroups: ['events.k8s.io'],
+  resources: ['events'],
+  verbs: ['create', 'patch'],
+};
+
 /**
  * What the gateway itself does for one binding: see target-watch.ts. Lists and watches of one name are allowed by
  * `resourceNames` when they ask for `metadata.name` alone (Kubernetes documentation, "Using RBAC Authorization", Referring to
@@ -93,10 +100,7 @@ export const verbRights: Readonly<Record<VerbName, VerbRights>> = {
  */
 export function followingRules({ target, show }: RightsSubject): readonly RbacRule[] {
   const traits = traitsOf(target);
-  const events: RbacRule[] = [
-    { apiGroups: [''], resources: ['events'], verbs: ['list'] },
-    { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
-  ];
+  const isOfCluster = target.namespace === '';
   return [
     onTarget(target, '', ['get', ...follow]),
     // Where its number is in such an object only its scale tells.
@@ -111,6 +115,7 @@ export function followingRules({ target, show }: RightsSubject): readonly RbacRu
           { apiGroups: ['keda.sh'], resources: ['scaledobjects'], verbs: follow },
         ]
       : []),
-    ...events,
+    // Why Pods do not come; the Events of what is in no namespace are in `default`.
+    ...(isOfCluster ? [] : [{ apiGroups: [''], resources: ['events'], verbs: ['list'] }, tellingRule]),
   ];
 }

@@ -38,6 +38,9 @@ export interface Subject {
   readonly uid: string | null;
 }
 
+/** Where Events on an object are: those on what is in no namespace, such as a Node, are in `default`. */
+const spaceOf = ({ namespace }: Subject): string => namespace || 'default';
+
 /** One thing that happened. */
 export interface Occurrence {
   readonly regarding: Subject;
@@ -137,11 +140,11 @@ export function createEventRecorder(options: {
     await access.write(
       {
         method: 'POST',
-        path: pathOf(regarding.namespace),
+        path: pathOf(spaceOf(regarding)),
         body: {
           apiVersion: 'events.k8s.io/v1',
           kind: 'Event',
-          metadata: { name: series.name, namespace: regarding.namespace },
+          metadata: { name: series.name, namespace: spaceOf(regarding) },
           eventTime: microTime(series.firstAt),
           reportingController: controller,
           reportingInstance: instance,
@@ -162,7 +165,7 @@ export function createEventRecorder(options: {
 
   async function bringUpToDate(series: Series): Promise<void> {
     const { count, lastAt, name } = series;
-    const { namespace } = series.occurrence.regarding;
+    const namespace = spaceOf(series.occurrence.regarding);
     try {
       await access.write(
         {
@@ -182,7 +185,7 @@ export function createEventRecorder(options: {
   }
 
   async function write(key: string, series: Series): Promise<void> {
-    const { namespace } = series.occurrence.regarding;
+    const namespace = spaceOf(series.occurrence.regarding);
     try {
       await (series.written === 0 ? make(series) : bringUpToDate(series));
       problem = null;
@@ -210,7 +213,7 @@ export function createEventRecorder(options: {
         continue;
       }
       if (series.dueAt > now && !isLast) continue;
-      if ((refused.get(series.occurrence.regarding.namespace) ?? 0) > now) continue;
+      if ((refused.get(spaceOf(series.occurrence.regarding)) ?? 0) > now) continue;
       if (!budget.take(clock.monotonic())) return;
       await write(key, series);
       if (clock.monotonic() < notBefore || closing.signal.aborted) return;
