@@ -92,9 +92,19 @@ t.test('certificates have the names, uses and life that were asked for', async (
     level: null,
     ekSha256: null,
     evidence: 'token-a_1',
+    issuedAt: now,
     notAfter: now + 600_000,
     serial: issued.serial,
   });
+});
+
+t.test('a CA that several gateways share is read from its file, and never made', async (t) => {
+  const stateDir = path.join(t.testdir(), 'own');
+  const shared = path.join(t.testdirName, 'ca', 'ca.pem');
+  const open = () => loadAuthority({ stateDir, shared, site: 'site', clock: testClock(now) });
+  await t.rejects(open(), { code: 'E_CA_BROKEN', message: /shards\.ca: .*ca\.pem is not there/ });
+  const made = await loadAuthority({ stateDir: path.dirname(shared), site: 'site', clock: testClock(now) });
+  t.equal((await open()).pin, made.pin);
 });
 
 t.test('identity is read strictly', async (t) => {
