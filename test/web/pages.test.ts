@@ -7,6 +7,7 @@ import { noChromium } from '../chromium.ts';
 import { desk, logIn, online, openBrowser, site, tokens, visitor } from './rig.ts';
 
 const booth = desk.replace('desk', 'booth').replace(/bindings:[\s\S]*/, 'bindings: []\n');
+const picture = new URL('../../docs/images/pages.png', import.meta.url).pathname;
 const everyPage = [
   '/surfaces',
   '/surfaces/desk',
@@ -126,6 +127,13 @@ t.test('the pages in a browser', { skip: noChromium, timeout: 170_000 }, async (
     t.pass('a state that changes is said to screen readers');
   });
 
+  const noPicture = process.env.SURFACED_PICTURES === '1' ? false : 'SURFACED_PICTURES=1 takes it';
+  await t.test('the picture of docs/pages.md', { skip: noPicture }, async () => {
+    await page.setViewportSize({ width: 1280, height: 760 });
+    await page.screenshot({ path: picture });
+    await page.setViewportSize({ width: 1280, height: 900 });
+  });
+
   await t.test('bindings say whether the target is there, and what the surface may do', async (t) => {
     await page.goto(`${url}/bindings?q=desk`);
     const row = (control: string) => page.getByRole('row').filter({ hasText: control });
@@ -188,16 +196,22 @@ t.test('the pages in a browser', { skip: noChromium, timeout: 170_000 }, async (
   });
 
   await t.test('one page is small', async (t) => {
-    let bytes = 0;
     // With nothing in its cache.
     const { page: measured } = await visitor(t, browser, { storageState: await context.storageState() });
-    measured.on('response', async (response) => {
-      if (!response.url().includes('/events')) bytes += gzipSync(await response.body()).length;
+    const bodies: Promise<number>[] = [];
+    const files: string[] = [];
+    measured.on('response', (response) => {
+      const { pathname } = new URL(response.url());
+      if (pathname === '/events') return;
+      files.push(pathname);
+      bodies.push(response.body().then((body) => gzipSync(body).length));
     });
     await measured.goto(`${url}/surfaces`, { waitUntil: 'load' });
     await measured.getByText('Live.', { exact: true }).waitFor();
-    t.comment(`${bytes} bytes compressed, with script, style and icon`);
-    t.ok(bytes > 5000 && bytes < 150_000, `${bytes} bytes`);
+    const bytes = (await Promise.all(bodies)).reduce((sum, each) => sum + each, 0);
+    t.match(files, ['/surfaces', '/assets/pages.css', '/assets/live.js']);
+    t.comment(`${bytes} bytes compressed: ${files.join(', ')}`);
+    t.ok(bytes < 150_000, `${bytes} bytes`);
   });
 
   await t.test('a surface is revoked after its name was typed', async (t) => {
