@@ -88,6 +88,13 @@ t.test('it runs', async (t) => {
   t.same(paths.slice(0, 3), [realpathSync(process.execPath), `${folder}/dist/`, `${folder}/package.json`]);
 });
 
+t.test('what the pages serve as it is lies where the program looks for it', async (t) => {
+  const chunk = Object.entries(metafile.outputs).find(([, { inputs }]) => 'daemon/web/assets.ts' in inputs);
+  const place = path.dirname(path.resolve(projectRoot, chunk?.[0] ?? ''));
+  for (const name of ['live.js', 'pages.css', 'icon.svg'])
+    t.ok(existsSync(path.join(place, 'web/assets', name)), name);
+});
+
 t.test('its gateway reaches an API server', async (t) => {
   const server = createServer((_request, response) => response.writeHead(503).end());
   server.listen(0, '127.0.0.1');
