@@ -117,7 +117,10 @@ export class SurfaceSession {
 
   born(birth: BirthMessage, isRetained: boolean): void {
     if (!isRetained) this.#isHearing = false;
-    this.#changed(this.#presence.born(birth, isRetained));
+    const change = this.#presence.born(birth, isRetained);
+    this.#changed(change);
+    // What the broker has kept may be of the time of another gateway.
+    if (isRetained && change === 'came') this.#awaitHearing();
   }
 
   status(status: StatusMessage): void {
@@ -141,9 +144,7 @@ export class SurfaceSession {
     if (since === null) for (const feed of this.#feeds.values()) feed.pause();
     else if (this.isOnline) {
       this.#serve(true);
-      // It answers when it has read what came before, and sends in order: what comes after means our slots.
-      this.#isHearing = true;
-      this.#sendCtl({ v: wireVersion, type: 'rebirth' });
+      this.#awaitHearing();
     }
     return since !== null;
   }
@@ -181,6 +182,12 @@ export class SurfaceSession {
         return;
       case null:
     }
+  }
+
+  /** It answers when it has read what came before, and sends in order: what comes after means our slots. */
+  #awaitHearing(): void {
+    this.#isHearing = true;
+    this.#sendCtl({ v: wireVersion, type: 'rebirth' });
   }
 
   /** Sends the bindings, then each slot of a control that the panel has, if the surface is this gateway's. */

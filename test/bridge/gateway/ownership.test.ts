@@ -140,3 +140,22 @@ t.test('what is lost while the API server is asked is not written', async (t) =>
   t.same(bed.puts, []);
   await bed.relay.close();
 });
+
+t.test('a birth that the broker has kept may be of the time of another gateway', async (t) => {
+  const bed = new Bed();
+  bed.cluster.add(cart, { desired: 3 });
+  bed.registry.set('desk', surfaceOf('desk', [{}]));
+  bed.start();
+  bed.birth('desk', { isRetained: true });
+  await bed.time.settle();
+  t.same(
+    bed.ctl().map(({ type }) => type),
+    ['served', 'bindings', 'rebirth'],
+  );
+  t.equal(bed.last(bed.send({ want: 5, saw: 3 })), 'stale BindingChanged');
+  bed.birth('desk');
+  const id = bed.send({ want: 5, saw: 3 });
+  await bed.time.advance(50);
+  t.equal(bed.phases(id), 'received accepted');
+  await bed.relay.close();
+});
