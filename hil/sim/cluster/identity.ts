@@ -8,6 +8,19 @@ import type { Store } from './store.ts';
 /** The people that tokens stand for. */
 export type Tokens = ReadonlyMap<string, Identity>;
 
+/** Reading a certificate costs more than most answers, and a connection has one for its whole life. */
+const byConnection = new WeakMap<TLSSocket, Identity>();
+
+function certified(socket: TLSSocket): Identity {
+  const { subject } = socket.getPeerCertificate();
+  const organisations = subject?.O as string | string[] | undefined;
+  return {
+    username: String(subject?.CN ?? ''),
+    groups: [...(organisations === undefined ? [] : [organisations].flat()), 'system:authenticated'],
+    extra: {},
+  };
+}
+
 /** Who sent this request. @throws StatusError 401 for a token that nobody has (recording 03) */
 export function authenticate(request: IncomingMessage, tokens: Tokens): Identity {
   const { authorization } = request.headers;
@@ -21,13 +34,9 @@ export function authenticate(request: IncomingMessage, tokens: Tokens): Identity
   }
   const socket = request.socket as TLSSocket;
   if (!socket.authorized) return anonymous;
-  const { subject } = socket.getPeerCertificate();
-  const organisations = subject?.O as string | string[] | undefined;
-  return {
-    username: String(subject?.CN ?? ''),
-    groups: [...(organisations === undefined ? [] : [organisations].flat()), 'system:authenticated'],
-    extra: {},
-  };
+  const known = byConnection.get(socket) ?? certified(socket);
+  byConnection.set(socket, known);
+  return known;
 }
 
 /** The values of a header, one per line as sent: a joined line is one value, as it is for the API server. */

@@ -92,12 +92,14 @@ export function list(world: World, request: ApiRequest): Page {
   const prefix = target.namespace === null ? '' : `${target.namespace}/`;
   const start = after === null ? '' : `${prefix}${after.replace(/^\//, '')}`;
   const objects = world.store.snapshot(resource, version);
-  const keys = [...objects.keys()].filter((key) => key.startsWith(prefix) && key >= start).sort();
+  const found: (readonly [key: string, object: KubeObject])[] = [];
+  for (const [key, object] of objects)
+    if (key.startsWith(prefix) && key >= start && matches(object)) found.push([key, object]);
+  // Only then: thousands of lists of a few objects each come when a gateway starts.
+  found.sort(([a], [b]) => (a < b ? -1 : 1));
   const items: KubeObject[] = [];
   let rest = 0;
-  for (const key of keys) {
-    const object = objects.get(key)!;
-    if (!matches(object)) continue;
+  for (const [, object] of found) {
     if (limit > 0 && items.length === limit) rest++;
     else items.push(object);
   }
