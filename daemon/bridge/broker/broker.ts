@@ -68,6 +68,8 @@ class EmbeddedBroker implements Broker {
   readonly #connects: TokenBuckets;
   readonly #aedes: Aedes;
   readonly #sessions = new Set<Session>();
+  /** The same by surface: thousands that connect at once must not each be looked for among all others. */
+  readonly #bySurface = new Map<string, Set<Session>>();
   readonly #byConnection = new WeakMap<Connection, Session>();
   /** The one live session of each surface. */
   readonly #current = new Map<string, Session>();
@@ -166,7 +168,7 @@ class EmbeddedBroker implements Broker {
   }
 
   disconnect(surface: string, reason: string): void {
-    for (const session of this.#sessions) if (session.surface === surface) this.#end(session, reason);
+    for (const session of this.#bySurface.get(surface) ?? []) this.#end(session, reason);
   }
 
   async close(): Promise<void> {
@@ -201,12 +203,13 @@ class EmbeddedBroker implements Broker {
     if (!this.#connects.take(surface)) return { source: surface, reason: 'connects too often', kind: 'rate' };
     if (this.#sessions.size >= options.maxConnections)
       return { source: surface, reason: 'too many connections', kind: 'full' };
-    const siblings = [...this.#sessions].filter((other) => other.surface === surface);
-    if (siblings.length >= this.#limits.maxSocketsPerSurface)
+    const siblings = this.#bySurface.get(surface) ?? new Set();
+    if (siblings.size >= this.#limits.maxSocketsPerSurface)
       return { source: surface, reason: 'too many connections of one surface', kind: 'rate' };
 
     const session = new Session(identity, socket, this.#limits, options.clock);
     this.#sessions.add(session);
+    this.#bySurface.set(surface, siblings.add(session));
     this.#byConnection.set(socket, session);
     // Not aedes' clientDisconnect: it does not come for a client that was taken over while it was closing.
     socket.once('close', () => this.#gone(session));
@@ -229,6 +232,9 @@ class EmbeddedBroker implements Broker {
 
   #gone(session: Session): void {
     this.#sessions.delete(session);
+    const siblings = this.#bySurface.get(session.surface);
+    siblings?.delete(session);
+    if (siblings?.size === 0) this.#bySurface.delete(session.surface);
     if (this.#current.get(session.surface) !== session) return;
     this.#current.delete(session.surface);
     this.#options.log.info({ surface: session.surface }, 'session ended');
