@@ -114,7 +114,9 @@ export function follow(
         known ??
         (verb.name === 'scale' ? await ask((signal) => cluster.replicasManager(ref, signal)) : null) ??
         null;
-      changer = changerOf(manager, snapshot, tools.fieldManager);
+      // An autoscaler sets replicas and nothing else.
+      const suspects = verb.name === 'scale' ? snapshot : { ...snapshot, autoscaler: null };
+      changer = changerOf(manager, suspects, tools.fieldManager);
     }
     command.end(endOf('reverted', changer.code, `Set to ${now} by ${changer.words}.`, now));
   }

@@ -84,7 +84,8 @@ export const drain: Verb = {
     return {
       observed: going.length,
       ready: going.filter(({ light }) => light === 'ready').length,
-      lights: going.map(({ key, light }) => [key.slice(0, 16), light]),
+      // Pods of several workloads may end in the same letters.
+      lights: going.map(({ uid, light }) => [uid.slice(0, 16), light]),
       condition: isGoing ? (note ?? leftOn(going.length)) : condition,
     };
   },

@@ -186,5 +186,16 @@ t.test('cordoning a Node, which is in no namespace', async (t) => {
   t.equal(await site.turn(0, 1), 'received accepted converged');
   t.equal(specOf(await site.get('/api/v1/nodes/sim-1')).unschedulable, true);
   t.equal(await site.turn(0, 0), 'received accepted converged');
-  t.equal(specOf(await site.get('/api/v1/nodes/sim-1')).unschedulable, undefined);
+  const now = await site.get('/api/v1/nodes/sim-1');
+  t.equal(specOf(now).unschedulable, undefined);
+  const { uid } = now.metadata as { uid: string };
+  const ref = { apiVersion: 'v1', kind: 'Node', namespace: '', name: 'sim-1' };
+  const actor = { user: 'surfaced:surface:desk', groups: ['surfaced:surfaces'], extra: {} };
+  const old = { uid, resourceVersion: '1', replicas: 0 };
+  const { signal } = new AbortController();
+  const patch = { spec: { unschedulable: true } };
+  const refused = await site.kube
+    .patchObject(ref, old, patch, actor, { isDryRun: false }, signal)
+    .catch((error: unknown) => error);
+  t.match(refused, { status: 409 }, 'a patch made for what is no more');
 });

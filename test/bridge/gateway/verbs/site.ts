@@ -21,6 +21,8 @@ export type Thing = { readonly apiVersion: string; readonly kind: string } & Rea
 
 export interface Site {
   readonly sim: SimCluster;
+  /** As the gateway has it. */
+  readonly kube: Cluster;
   readonly bench: Bench<typeof fastTime, Cluster>;
   /** The newest message of the slot of the n-th binding. */
   shown(slot: number): SlotMessage | undefined;
@@ -120,6 +122,7 @@ export async function startSite(
   const never = new AbortController().signal;
   return {
     sim,
+    kube,
     bench,
     shown,
     until,
