@@ -25,6 +25,8 @@ export interface VerbRights {
   readonly part: 'the scale of ' | '';
   /** Of the user that the gateway acts as. */
   acting(binding: RightsSubject): readonly RbacRule[];
+  /** What is allowed beyond what is meant, because Kubernetes has no narrower right; null: nothing. */
+  beyond(binding: RightsSubject): string | null;
 }
 
 const follow = ['list', 'watch'] as const;
@@ -53,6 +55,7 @@ const onTarget = (
 const patching: VerbRights = {
   part: '',
   acting: ({ target }) => [onTarget(target, '', ['get', 'patch'])],
+  beyond: ({ target }) => `patch is to all fields of ${target.kind} ${target.name}, not to one alone`,
 };
 
 /** Rights by verb. */
@@ -69,6 +72,10 @@ export const verbRights: Readonly<Record<VerbName, VerbRights>> = {
           ]
         : []),
     ],
+    beyond: ({ target, autoscaler }) =>
+      autoscaler === 'minReplicas'
+        ? `the name of the autoscaler is not known, so patch is to all of them in namespace ${target.namespace}`
+        : null,
   },
   floor: patching,
   ceiling: patching,
@@ -83,6 +90,8 @@ export const verbRights: Readonly<Record<VerbName, VerbRights>> = {
       // Which Pods will be on the Node nobody knows, so neither names nor namespaces can be given.
       { apiGroups: [''], resources: ['pods/eviction'], verbs: ['create'] },
     ],
+    beyond: ({ target }) =>
+      `which Pods will be on Node ${target.name} is not known, so any Pod of the cluster may be evicted, as its budget allows`,
   },
 };
 

@@ -1,6 +1,7 @@
 /** The rights that `surfaced rbac` prints for each verb: by name wherever Kubernetes allows it. That they are enough, the other tests show. */
 import t from 'tap';
 import { gatewayRbacFor, type RbacRule, rbacFor } from '../../../../daemon/bridge/kube/rbac.ts';
+import { rbacManifest } from '../../../../daemon/commands/rbac.ts';
 import { type BindingInput, surfaceOf } from '../bed.ts';
 
 const names = { userPrefix: 'surfaced:surface:', group: 'surfaced:surfaces' };
@@ -50,6 +51,23 @@ t.test('the surface: its object by name, and what has no name is said', async (t
     ],
   ];
   for (const [binding, rights] of cases) t.same(acting(binding), rights, binding.verb ?? 'scale');
+});
+
+t.test('what is allowed beyond what is meant is said where it is printed', async (t) => {
+  const desk = surfaceOf('desk', [
+    { verb: 'drain', max: undefined, target: node },
+    { control: 'fader2' },
+    { control: 'fader3', autoscaler: 'minReplicas' },
+    { control: 'fader4', verb: 'pause', max: undefined },
+  ]);
+  const text = rbacManifest(desk, names, account);
+  t.match(
+    text,
+    /^# drain: which Pods will be on Node n1 is not known, so any Pod of the cluster may be evicted/,
+  );
+  t.match(text, /^# scale: the name of the autoscaler is not known, .* in namespace shop\.$/m);
+  t.match(text, /^# pause: patch is to all fields of Deployment cart/m);
+  t.equal(text.match(/^#/gm)?.length, 3, 'nothing to say of a plain scale');
 });
 
 t.test('the gateway only looks, and never evicts or patches', async (t) => {
