@@ -1,13 +1,10 @@
 /** The embedded broker beside mosquitto: the same surfaces send the same commands to the gateway through both. */
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import type { Authority } from '../daemon/attest/authority/ca.ts';
 import { clientCertificate, type KeyPair, openAuthority, site } from './certificates.ts';
+import { freePort, startMosquitto } from './mosquitto.ts';
 import type { PublishersOptions } from './parts/publishers.ts';
-import { cpuSeconds, endProcess, Part, sharedNow, startProgram } from './processes.ts';
+import { cpuSeconds, endProcess, Part, sharedNow } from './processes.ts';
 import { compare } from './statistics.ts';
 import type { Bench, BenchContext, Findings } from './types.ts';
 
@@ -27,15 +24,6 @@ const payload = JSON.stringify({
 });
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 /** A broker at work: where to publish, how far the gateway has come, which processes do it. */
 interface Contender {
@@ -58,25 +46,22 @@ async function embedded(stateDir: string): Promise<Contender> {
   };
 }
 
-async function startMosquitto(folder: string, authority: Authority, port: number): Promise<ChildProcess> {
+/** Files of mosquitto for surfaces and this bench's gateway. */
+async function filesFor(folder: string, authority: Authority, port: number): Promise<Record<string, string>> {
   const server = await authority.serverCertificate(['localhost', '127.0.0.1']);
   const file = (name: string): string => path.join(folder, name);
-  await writeFile(file('ca.pem'), authority.certificatePem);
-  await writeFile(file('server.pem'), server.certificatePem);
-  await writeFile(file('server.key'), server.privateKeyPem);
-  await writeFile(
-    file('acl'),
-    [
+  return {
+    'ca.pem': authority.certificatePem,
+    'server.pem': server.certificatePem,
+    'server.key': server.privateKeyPem,
+    acl: [
       'user gateway',
       `topic read surfaced/v1/${site}/#`,
       `pattern write surfaced/v1/${site}/%u/up/#`,
       `pattern read surfaced/v1/${site}/%u/down/#`,
       '',
     ].join('\n'),
-  );
-  await writeFile(
-    file('mosquitto.conf'),
-    [
+    'mosquitto.conf': [
       // It starts as root here and would not be able to read the folder as another user.
       'user root',
       `listener ${port} 127.0.0.1`,
@@ -95,24 +80,12 @@ async function startMosquitto(folder: string, authority: Authority, port: number
       'max_queued_messages 0',
       '',
     ].join('\n'),
-  );
-  const child = startProgram('mosquitto', ['-c', file('mosquitto.conf')]);
-  for (;;) {
-    const socket = connect(port, '127.0.0.1');
-    const isUp = await Promise.race([
-      once(socket, 'connect').then(() => true),
-      once(socket, 'error').then(() => false),
-    ]).catch(() => false);
-    socket.destroy();
-    if (isUp) return child;
-    if (child.exitCode !== null) throw new Error(`mosquitto ended with ${child.exitCode}`);
-    await sleep(20);
-  }
+  };
 }
 
 async function mosquitto(folder: string, authority: Authority, gateway: KeyPair): Promise<Contender> {
   const port = await freePort();
-  const child = await startMosquitto(folder, authority, port);
+  const child = await startMosquitto(folder, await filesFor(folder, authority, port), port);
   const client = new Part('mqtt-gateway');
   await client.call('start', { port, ca: authority.certificatePem, ...gateway });
   return {
@@ -182,7 +155,6 @@ async function run(context: BenchContext): Promise<Findings> {
     }),
   );
   const gateway = await clientCertificate(authority, 'gateway');
-  await mkdir(path.join(folder, 'mosquitto'));
   const load = { port: 0, ca: authority.certificatePem, surfaces, window, payload };
   const ms = isQuick ? measureMs.quick : measureMs.full;
   const ours: Measured[] = [];

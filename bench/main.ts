@@ -16,6 +16,8 @@ import { midiToPut } from './midi-to-put.ts';
 import { podToLight } from './pod-to-light.ts';
 import { powerOn } from './power-on.ts';
 import { mergedResults, readReport, writeReport } from './saved.ts';
+import { scale } from './scale.ts';
+import { planTable } from './scale-plan.ts';
 import { headlines, markdownTable, withTable } from './table.ts';
 import { touchToIntent } from './touch-to-intent.ts';
 import { tpmEnrol } from './tpm-enrol.ts';
@@ -37,6 +39,7 @@ const benches: readonly Bench[] = [
   tpmEnrol,
   verifier,
   powerOn,
+  scale,
   image,
 ];
 
@@ -146,6 +149,7 @@ async function main({ only, quick, save, readme }: Flags): Promise<void> {
   if (readme) {
     await putTable('README.md', `${markdownTable(headlines(all))}\n\n${pointer}`);
     await putTable(path.join('bench', 'README.md'), markdownTable(all));
+    await putTable(path.join('docs', 'scale.md'), planTable(all));
   }
   if (results.some(({ problem }) => problem !== null)) process.exitCode = 1;
 }
@@ -156,6 +160,6 @@ const program = new Command('npm run bench --')
   .addOption(new Option('--only <name>', 'run one bench').choices(benches.map(({ name }) => name)))
   .option('--quick', 'fewer rounds: to see that it works, not to quote')
   .option('--save', 'keep the numbers in docs/bench.json too, beside those of benches that did not run')
-  .option('--readme', 'put the tables into README.md and bench/README.md')
+  .option('--readme', 'put the tables into README.md, bench/README.md and docs/scale.md')
   .action(main);
 await program.parseAsync();
