@@ -86,7 +86,7 @@ export class Surfaced {
     for (;;) {
       const found = look();
       if (found !== undefined) return found;
-      if (this.#hasExited) throw new Error(`${this.name} ended before ${what}:\n${this.log()}`);
+      if (this.hasExited) throw new Error(`${this.name} ended before ${what}:\n${this.log()}`);
       await new Promise<void>((resolve) => {
         const wake = (): void => {
           this.#waiting.delete(wake);
@@ -97,7 +97,7 @@ export class Surfaced {
     }
   }
 
-  get #hasExited(): boolean {
+  get hasExited(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
@@ -105,7 +105,7 @@ export class Surfaced {
     return this.#lines.map((line) => JSON.stringify(line)).join('\n');
   }
 
-  signal(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void {
+  signal(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGSTOP' | 'SIGCONT'): void {
     this.#child.kill(signal);
   }
 

@@ -16,6 +16,8 @@ export interface LoggedRequest {
   readonly user: string;
   readonly userAgent: string;
   readonly status: number;
+  /** What a scale said after this read or write of it; null: it was about something else, or refused. */
+  readonly replicas: number | null;
 }
 
 const LOG_LIMIT = 20_000;
@@ -23,6 +25,8 @@ const LOG_LIMIT = 20_000;
 /** The last requests, and counts of all of them. */
 export class RequestLog {
   readonly entries: LoggedRequest[] = [];
+  /** Told of each one, also when it is no longer kept. */
+  onAdd: (entry: LoggedRequest) => void = () => {};
   private readonly counters = new Map<string, number>();
 
   add(entry: LoggedRequest): void {
@@ -30,6 +34,7 @@ export class RequestLog {
     if (this.entries.length > LOG_LIMIT * 1.25) this.entries.splice(0, this.entries.length - LOG_LIMIT);
     const key = `${entry.verb} ${entry.resource === '' ? entry.path.split('?')[0] : entry.resource}`;
     this.counters.set(key, (this.counters.get(key) ?? 0) + 1);
+    this.onAdd(entry);
   }
 
   /** How often `verb resource` was asked since the start or the last `clear`. */

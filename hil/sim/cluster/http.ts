@@ -4,7 +4,7 @@ import { discover, VERSION } from './discovery.ts';
 import type { Faults, RequestLog } from './faults.ts';
 import { shapeList, shapeObject } from './forms.ts';
 import { authenticate, impersonate, type Tokens } from './identity.ts';
-import type { JsonMap } from './json.ts';
+import { type JsonMap, numberAt } from './json.ts';
 import { list } from './list.ts';
 import type { KubeObject } from './objects.ts';
 import { type Answer, create, patch, read, remove, removeAll, replace } from './objects-api.ts';
@@ -46,12 +46,13 @@ interface Trace {
   verb: string;
   resource: string;
   user: string;
+  replicas: number | null;
 }
 
 /** Answers one request; never throws. */
 export async function handle(api: Api, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const startedAt = api.world.now();
-  const trace: Trace = { status: 0, verb: '', resource: '', user: '' };
+  const trace: Trace = { status: 0, verb: '', resource: '', user: '', replicas: null };
   response.setHeader('audit-id', api.world.random.uuid());
   try {
     await answer(api, request, response, trace);
@@ -143,6 +144,7 @@ async function answer(
   }
   if (target.subresource === '' && !resource.verbs.includes(verb)) throw methodNotAllowed();
   const { code, body: result } = call(api, apiRequest, target);
+  if (target.subresource === 'scale') trace.replicas = numberAt(result, 'spec', 'replicas');
   send(response, code, result, 'application/json');
 }
 

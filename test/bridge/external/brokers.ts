@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connectAsync, type MqttClient } from 'mqtt';
 import type { Test } from 'tap';
-import { type BrokerKind, brokerFiles } from '../../../daemon/commands/broker-acl-text.ts';
+import { type BrokerFacts, type BrokerKind, brokerFiles } from '../../../daemon/commands/broker-acl-text.ts';
 import { authority } from '../broker/bed.ts';
 import type { Authority, Issued } from '../pki.ts';
 
@@ -53,21 +53,24 @@ const commands: Readonly<Record<TriedBroker, (folder: string) => [string, readon
 };
 
 export async function startRealBroker(
-  t: Test,
+  t: Pick<Test, 'teardown'>,
   kind: TriedBroker,
   change: (name: string, text: string) => string = (_, text) => text,
   from: Pick<Authority, 'caPem'> & {
     server(): Promise<Issued>;
     client(user: string): Promise<Issued>;
   } = authority,
+  users: Pick<BrokerFacts, 'gateways' | 'surfaces'> = {
+    gateways: ['_gw-1', '_gw-2'],
+    surfaces: ['desk', 'shelf', 'acl-probe'],
+  },
 ): Promise<RealBroker> {
   const folder = mkdtempSync(path.join(tmpdir(), 'sfb-'));
   const port = await freePort();
   const server = await from.server();
   const files = brokerFiles(kind satisfies BrokerKind, {
     site: 'site',
-    gateways: ['_gw-1', '_gw-2'],
-    surfaces: ['desk', 'shelf', 'acl-probe'],
+    ...users,
     folder,
     listen: { host: '127.0.0.1', port },
   });
