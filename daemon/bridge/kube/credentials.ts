@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import type { RequestOptions } from 'node:https';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type buildConnector, type Dispatcher, ProxyAgent } from 'undici';
 import { parse } from 'yaml';
@@ -78,6 +79,16 @@ function addExecInfo(kubeConfig: KubeConfig): void {
 
 /** The same options by the types of undici, which has its own idea of how read-only they are. */
 const asConnect = (options: object): buildConnector.BuildOptions => options as buildConnector.BuildOptions;
+
+/** With CA and key read once: otherwise every connection reads them anew, and a start makes a thousand watches. */
+function withContext(options: buildConnector.BuildOptions): buildConnector.BuildOptions {
+  try {
+    return { ...options, secureContext: createSecureContext(options as SecureContextOptions) };
+  } catch {
+    // What cannot be read is the error of each connection, and told as such.
+    return options;
+  }
+}
 
 async function loadKubeConfig(config: GatewayConfig['cluster']): Promise<KubeConfig> {
   const { KubeConfig } = await import('@kubernetes/client-node');
@@ -227,7 +238,10 @@ export class Credentials {
     const common = { keepAliveTimeout: keepAliveMs, pipelining: 1 };
     switch (wanted.type) {
       case 'agent':
-        return new Agent({ ...common, connect: { ...asConnect(wanted.connect), timeout: connectMs } });
+        return new Agent({
+          ...common,
+          connect: { ...withContext(asConnect(wanted.connect)), timeout: connectMs },
+        });
       case 'none':
         return new Agent({
           ...common,
