@@ -31,7 +31,9 @@ export function planOf(options: {
   readonly longestMs: number;
   readonly seed: number;
 }): readonly Round[] {
-  const random = new Random(options.seed);
+  // Seeds that are near would begin alike.
+  const random = new Random(Math.imul(options.seed + 1, 0x9e3779b1));
+  for (let skipped = 0; skipped < 16; skipped += 1) random.next();
   const between = (least: number, most: number): number => Math.round(least + random.next() * (most - least));
   const one = <T>(choices: readonly T[]): T => choices[Math.floor(random.next() * choices.length)] as T;
   const kinds = victims.flatMap((victim) => blows.map((blow) => ({ victim, blow })));
