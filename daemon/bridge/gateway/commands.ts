@@ -282,6 +282,7 @@ export class Commands {
       ref: acting.ref,
       actor: this.#actorOf(surface),
       want,
+      arm: message.arm ?? [],
       id: message.id,
       issuedAt: message.issuedAt,
     };

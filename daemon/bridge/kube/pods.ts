@@ -1,4 +1,5 @@
 /** From a Pod of the API to the little that a light needs. Reasons as the kubelet and the scheduler write them. */
+import { isDeepStrictEqual } from 'node:util';
 import type { PodLight } from '../../surface/types.ts';
 import { count, type Fields, fields, list, text, time } from './read.ts';
 import type { EvictionFacts, PodState } from './types.ts';
@@ -133,5 +134,9 @@ export function evictionOf(pod: Fields): EvictionFacts {
 /** Slim record of a Pod on a Node; parameters as {@link parsePod}. */
 export function parseNodePod(pod: Fields, previous: PodState | undefined, now: number): PodState {
   const slim = parsePod(pod, previous, now);
-  return slim === previous ? slim : { ...slim, eviction: evictionOf(pod) };
+  const eviction = evictionOf(pod);
+  // Owners come and go without anything else of it.
+  return slim === previous && isDeepStrictEqual(previous.eviction, eviction)
+    ? previous
+    : { ...slim, eviction };
 }

@@ -58,7 +58,11 @@ export const patches = {
         }
       : { spec: { paused: isOn ? true : null } },
   suspend: (isOn: boolean): Fields => ({ spec: { suspend: isOn } }),
-  cordon: (isOn: boolean): Fields => ({ spec: { unschedulable: isOn ? true : null } }),
+  /** The mark of a drain goes with it: left behind, the next cordon would look like one. */
+  cordon: (isOn: boolean): Fields => ({
+    metadata: { annotations: { [drainAnnotation]: null } },
+    spec: { unschedulable: isOn ? true : null },
+  }),
   /** Beginning makes the Node unschedulable; ending leaves it so. */
   drain: (id: string | null): Fields => ({
     metadata: { annotations: { [drainAnnotation]: id } },

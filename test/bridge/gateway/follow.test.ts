@@ -33,7 +33,11 @@ const withTarget = (change: Partial<typeof target>): TargetSnapshot => ({
 /** A command that scales, for nobody's object. */
 const ordered = (want: number) => {
   const actor = { user: 'u', groups: [], extra: {} };
-  return { verb: verbs.scale, order: { ref: cart, actor, want, id: 'id-1', issuedAt: 0 }, company: null };
+  return {
+    verb: verbs.scale,
+    order: { ref: cart, actor, want, arm: [], id: 'id-1', issuedAt: 0 },
+    company: null,
+  };
 };
 const newFollower = (want = 5): Follower =>
   new Follower({ ...ordered(want), uid: 'u', resourceVersion: '200', acceptedAt: 0 });

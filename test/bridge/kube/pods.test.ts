@@ -1,7 +1,7 @@
 /** Lights of Pods, from recorded Pods and from the states of a crash loop. */
 import fc from 'fast-check';
 import t from 'tap';
-import { parsePod } from '../../../daemon/bridge/kube/pods.ts';
+import { parseNodePod, parsePod } from '../../../daemon/bridge/kube/pods.ts';
 import { type Fields, fields, list } from '../../../daemon/bridge/kube/read.ts';
 import type { PodState } from '../../../daemon/bridge/kube/types.ts';
 import { recording } from './start.ts';
@@ -134,6 +134,16 @@ t.test('the record stays the same object while nothing that is shown changes', a
   const first = parsePod(pod({ phase: 'Pending' }), undefined, now);
   t.equal(parsePod(pod({ phase: 'Pending', hostIP: '10.0.0.1' }), first, now), first);
   t.not(parsePod(pod({ phase: 'Failed' }), first, now), first);
+});
+
+t.test('a Pod on a Node that loses its owner is seen to', async (t) => {
+  const owned = { ownerReferences: [{ kind: 'DaemonSet', name: 'x', uid: 'u', controller: true }] };
+  const of = (more: object, previous?: PodState): PodState =>
+    parseNodePod({ metadata: { namespace: 'n', name: 'a', uid: 'a', ...more } }, previous, 0);
+  const first = of(owned);
+  t.match(first.eviction, { stays: true, hasController: true });
+  t.equal(of(owned, first), first, 'nothing has changed');
+  t.match(of({}, first).eviction, { stays: false, hasController: false });
 });
 
 t.test('any JSON is survived, and texts are bounded', async () => {

@@ -3,7 +3,7 @@ import type { SlotCondition } from '../../../surface/types.ts';
 import { verbRights } from '../../kube/rights.ts';
 import { patches } from '../../kube/settings.ts';
 import type { PodState, TargetSnapshot } from '../../kube/types.ts';
-import { endOf } from '../command.ts';
+import { unseen } from '../refusals.ts';
 import { evictAll } from './evict.ts';
 import { patching } from './patch.ts';
 import type { GuardNeed, Verb } from './verb.ts';
@@ -13,14 +13,16 @@ import { inOrder, plainCondition } from './workload.ts';
 export const podsToGo = ({ pods }: TargetSnapshot): readonly PodState[] =>
   pods.filter(({ eviction }) => eviction?.stays === false);
 
+const isLone = ({ eviction }: PodState): boolean => !eviction?.isFinished && !eviction?.hasController;
+const hasData = ({ eviction }: PodState): boolean => !eviction?.isFinished && eviction?.hasLocalData === true;
+
 const podWords = (count: number): string => (count === 1 ? '1 Pod' : `${count} Pods`);
 
 function drainGuards(snapshot: TargetSnapshot, want: number): readonly GuardNeed[] {
   if (want === 0) return [];
   const going = podsToGo(snapshot);
-  const lasting = going.filter(({ eviction }) => !eviction?.isFinished);
-  const local = lasting.filter(({ eviction }) => eviction?.hasLocalData).length;
-  const lone = lasting.filter(({ eviction }) => !eviction?.hasController).length;
+  const local = going.filter(hasData).length;
+  const lone = going.filter(isLone).length;
   const needs: GuardNeed[] = [
     { guard: 'disrupts', words: `${podWords(going.length)} on it are ended and made anew elsewhere.` },
   ];
@@ -52,10 +54,8 @@ export const drain: Verb = {
   patienceMs: 600_000,
   numberOf: ({ target }) => (target === null ? null : Number(target.settings.isDraining)),
   guards: drainGuards,
-  refuse: ({ problem }, want) =>
-    want === 1 && problem !== null
-      ? endOf('denied', 'NotVisible', `The Pods on it cannot be seen. ${problem.message}`)
-      : null,
+  // Whose Pods are not seen must not be drained; that it is to stop can be asked for always.
+  refuse: (snapshot, want) => (want === 1 && snapshot.problem !== null ? unseen(snapshot) : null),
   ...patching({
     numberOf: ({ isDraining }) => Number(isDraining),
     patch: ({ want, id }) => patches.drain(want === 1 ? id : null),
@@ -90,7 +90,16 @@ export const drain: Verb = {
     };
   },
   accompany: (order, snapshot, tools) =>
-    order.want === 1 ? evictAll(order.actor, () => podsToGo(snapshot()), tools) : idle,
+    order.want === 1
+      ? evictAll(
+          {
+            actor: order.actor,
+            going: () => podsToGo(snapshot()),
+            isConfirmed: (pod) => order.arm.includes('loses') || !(hasData(pod) || isLone(pod)),
+          },
+          tools,
+        )
+      : idle,
 };
 
 const idle = { trouble: () => null, waitsFor: () => null };

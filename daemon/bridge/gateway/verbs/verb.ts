@@ -26,6 +26,8 @@ export interface Order {
   readonly ref: TargetRef;
   readonly actor: Actor;
   readonly want: number;
+  /** What the operator has confirmed. */
+  readonly arm: readonly Guard[];
   /** Id of the command. */
   readonly id: string;
   /** When it was asked for, Unix milliseconds. */

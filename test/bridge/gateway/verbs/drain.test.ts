@@ -52,6 +52,20 @@ t.test('Pods go, those of DaemonSets and of the Node stay, the Node stays cordon
   t.equal(site.said(), 'Nothing more is evicted; the Node stays cordoned.');
   t.equal(await cordoned(site), true);
   t.equal(await site.turn(1, 0), 'received accepted converged', 'taking Pods again is the cordon binding');
+  await site.merge('/api/v1/nodes/sim-1', {
+    metadata: { annotations: { 'surfaced.dev/drain': 'x' } },
+    spec: { unschedulable: true },
+  });
+  await site.until(0, ({ desired }) => desired === 1);
+  await site.until(1, ({ desired }) => desired === 1);
+  t.equal(await site.turn(1, 0), 'received accepted converged');
+  await site.until(1, ({ desired }) => desired === 0);
+  t.equal(await site.turn(1, 1), 'received accepted converged');
+  t.equal(
+    (await site.until(0, ({ at }) => at > 0)).desired,
+    0,
+    'uncordoned by a surface, the mark of the drain went with it',
+  );
 });
 
 t.test('a budget makes it wait; cancelling stops it, and nothing is evicted after that', async (t) => {

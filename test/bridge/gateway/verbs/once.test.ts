@@ -69,7 +69,7 @@ t.test('once at most, and never as done what is not', async (t) => {
         const time = new FakeTime();
         const want = verb.number === 'count' ? 5 : 1;
         const order = {
-          ...{ ref: { apiVersion: 'v1', kind: 'X', namespace: 'n', name: 'x' }, want },
+          ...{ ref: { apiVersion: 'v1', kind: 'X', namespace: 'n', name: 'x' }, want, arm: [] },
           ...{ actor: { user: 'u', groups: [], extra: {} }, id: 'session-0001-1', issuedAt: time.now() },
         };
         const before = verb.number === 'count' ? (name === 'floor' ? 1 : 9) : 0;
