@@ -14,7 +14,7 @@ import { type Mode, type Style, styleOf } from './style.ts';
 import { Pickup } from './takeover.ts';
 import { earliest } from './timers.ts';
 import type { Ack, AckPhase, Binding, ControlSpec, Guard, Millis, SlotView } from './types.ts';
-import { numberOf, pressedNumber } from './verbs.ts';
+import { isSameMeaning, numberOf, pressedNumber } from './verbs.ts';
 
 /** Ranges wider than this are turned faster by fast turns. */
 const widestWithoutAcceleration = 20;
@@ -203,8 +203,9 @@ export class Channel {
 
   /** What was known before the same slot was bound anew. */
   inherit(from: Channel, at: Millis): void {
-    // Another name is likely another target: its numbers have to be seen first.
-    if (from.#view !== null && from.binding.name === this.binding.name) this.observe(from.#view, at);
+    // Another name is likely another target: its numbers have to be seen first. Numbers of another verb mean nothing here.
+    if (from.#view !== null && isSameMeaning(from.binding, this.binding)) this.observe(from.#view, at);
+    if ((from.binding.verb ?? 'scale') !== (this.binding.verb ?? 'scale')) return;
     const { inFlight } = from.outbox;
     if (inFlight !== null) this.outbox.send(inFlight, from.outbox.sentAt);
   }

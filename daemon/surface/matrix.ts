@@ -16,6 +16,7 @@ import { flashChangesAt, isFlashing, type Picture, paintPicture, pictureChangesA
 import { PodPlaces } from './pod-places.ts';
 import { earliest } from './timers.ts';
 import type { LinkState, Millis, PanelSpec, Rgb } from './types.ts';
+import { isSameMeaning } from './verbs.ts';
 
 /** What changes the look of the whole matrix or of one row. */
 export interface MatrixState {
@@ -89,7 +90,7 @@ export class Matrix {
       channels.forEach((channel, index) => {
         const [top, height] = rows[index] ?? [null, 1];
         const before = this.#blocks.get(channel.binding.slot);
-        const isSame = before?.channel.binding.name === channel.binding.name;
+        const isSame = isSameMeaning(before?.channel.binding, channel.binding);
         const places = isSame && before !== undefined ? before.places : new PodPlaces();
         const codes = new Uint8Array(height * this.#size.width);
         blocks.set(channel.binding.slot, { channel, places, top, codes });

@@ -26,7 +26,7 @@ import type {
 } from './types.ts';
 import { UndoHistory } from './undo.ts';
 import { type ControlReading, Use } from './use.ts';
-import { takesAway } from './verbs.ts';
+import { isSameMeaning, takesAway } from './verbs.ts';
 import { View } from './view.ts';
 
 /** How a surface behaves as a whole. */
@@ -270,7 +270,7 @@ export class Surface {
       channel.forget(this.#isTouched(channel), at);
       this.#channels.set(binding.slot, channel);
     }
-    this.#history.keep((slot) => before.get(slot)?.binding.name === this.#channels.get(slot)?.binding.name);
+    this.#history.keep((slot) => isSameMeaning(before.get(slot)?.binding, this.#channels.get(slot)?.binding));
     this.#banks = banksOf([...this.#channels.values()], this.#panel.controls);
     this.#view.matrix?.bind(this.#banks);
     const index = this.#banks.findIndex((channels) => channels[0]?.binding.bank === shownBank);

@@ -29,3 +29,12 @@ export const isLamp = ({ verb }: Pick<Binding, 'verb'>): boolean =>
 /** What a press asks for. */
 export const pressedNumber = (binding: Pick<Binding, 'verb'>, standing: number): number =>
   numberOf(binding) === 'momentary' || standing === 0 ? 1 : 0;
+
+/**
+ * Whether two bindings mean the same, as far as a surface is told. Gateways number slots each for itself, and one target has
+ * one name whatever is done to it.
+ */
+export const isSameMeaning = (
+  one: Pick<Binding, 'name' | 'verb'> | undefined,
+  other: Pick<Binding, 'name' | 'verb'> | undefined,
+): boolean => one?.name === other?.name && (one?.verb ?? 'scale') === (other?.verb ?? 'scale');

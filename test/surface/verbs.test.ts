@@ -55,6 +55,32 @@ t.test('locked, offline or not heard of: a press does nothing', async (t) => {
   t.same(counted.take(), [], 'a number is not for a button');
 });
 
+t.test('a slot that means another verb now: what was done before is not undone with it', async (t) => {
+  const rig = rigOf({ verb: 'cordon' });
+  rig.press('key');
+  rig.release('key');
+  rig.ack(1, 'accepted', { now: 1 });
+  rig.ack(1, 'converged', { now: 1 });
+  rig.slot(1);
+  rig.take();
+  rig.apply({ type: 'bindings', bindings: [key({ verb: 'drain' })] });
+  t.equal(rig.strip().desired, null, 'a number of the other verb is none of this one');
+  rig.press('key');
+  rig.release('key');
+  rig.slot(1);
+  rig.press('undo');
+  rig.release('undo');
+  t.same(rig.take(), []);
+
+  rig.press('key');
+  t.same(rig.take(), ['0<1']);
+  rig.apply({ type: 'bindings', bindings: [key({ verb: 'pause' })] });
+  rig.slot(0);
+  rig.ack(2, 'needs-arm', { guards: ['disrupts'] });
+  rig.hold('arm', 1100);
+  t.same(rig.take(), [], 'nor is a question about the other one answered');
+});
+
 t.test('restart: 0 is what is seen, 1 is asked for, each time after arming', async (t) => {
   const rig = rigOf({ verb: 'restart' });
   for (const seq of [1, 3]) {
