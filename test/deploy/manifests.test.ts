@@ -179,7 +179,8 @@ for (const overlay of overlays) {
         t.ok(named(gateway.shards?.ca), 'the CA is mounted');
         const { broker } = gateway;
         if (broker.mode === 'external') {
-          for (const file of [broker.ca, broker.certificate, broker.key]) t.ok(named(file), file ?? 'left out');
+          for (const file of [broker.ca, broker.certificate, broker.key])
+            t.ok(named(file), file ?? 'left out');
           t.equal(mounts.filter(({ subPathExpr }) => subPathExpr?.startsWith('$(POD_NAME).')).length, 2);
           t.equal(objectOf(objects, 'Service', 'surfaced-gateway').spec.sessionAffinity, 'ClientIP');
           const [egress] = objectOf(objects, 'NetworkPolicy', 'surfaced-broker').spec.egress;
