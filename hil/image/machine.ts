@@ -136,7 +136,9 @@ function boardArguments({ serialPanel, usbStick, hostForwards, memoryMiB, clock 
       '-machine',
       'virt',
       '-accel',
-      'tcg,thread=multi',
+      // What it has translated before a restart slows down whatever writes to that memory afterwards, by minutes when it is
+      // the 1 GB that QEMU keeps otherwise.
+      'tcg,thread=multi,tb-size=128',
       '-cpu',
       'cortex-a72',
       '-smp',
