@@ -7,7 +7,7 @@ import t from 'tap';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const folder = path.join('hil', 'image', 'checks');
 /** A file on a busy machine; some minutes are usual. */
-const timeoutMs = 2_500_000;
+const timeoutMs = 3_000_000;
 
 const named = (process.env.SURFACED_HIL_FILES ?? '').split(path.delimiter).filter((file) => file !== '');
 const all = readdirSync(path.join(root, folder)).filter((name) => name.endsWith('.hil.ts'));
