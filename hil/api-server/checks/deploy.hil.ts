@@ -1,6 +1,6 @@
 /** Real API servers take what is in deploy/, and let the gateway do with its rights what it does, and no more. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import t from 'tap';
@@ -216,6 +216,7 @@ t.test('the policy, by the plug-in of the API server', async (t) => {
     kind: 'ReplicationController',
   };
   const cronJob = { group: 'batch', version: 'v1', resource: 'cronjobs', kind: 'CronJob' };
+  const eviction = { group: '', version: 'v1', resource: 'pods', kind: 'Eviction', operation: 'CREATE' };
   const cases: readonly [expected: RegExp | null, request: Record<string, unknown>][] = [
     [/kube-system belongs to the cluster/, { user, namespace: 'kube-system', ...deployment, replicas: 3 }],
     [null, { user, namespace: 'shop', ...deployment, replicas: 3 }],
@@ -238,6 +239,11 @@ t.test('the policy, by the plug-in of the API server', async (t) => {
     [/is frozen/, { user, namespace: 'frozen', ...deployment }],
     [/is frozen/, { user, namespace: 'frozen', ...cronJob }],
     [null, { user, namespace: 'shop', ...cronJob }],
+    [/kube-system belongs to the cluster/, { user, namespace: 'kube-system', ...eviction }],
+    [/surfaced belongs to the cluster/, { user, namespace: 'surfaced', ...eviction }],
+    [/is frozen/, { user, namespace: 'frozen', ...eviction }],
+    [null, { user, namespace: 'shop', ...eviction }],
+    [null, { user: 'admin', namespace: 'kube-system', ...eviction }],
     [/belongs to the cluster/, { user, namespace: 'surfaced', ...deployment, replicas: 3 }],
     [/belongs to the cluster/, { user, namespace: 'keda', ...deployment, replicas: 3 }],
     [null, { user, namespace: 'shop', ...autoscaler, spec: { maxReplicas: 100 } }],
@@ -246,10 +252,14 @@ t.test('the policy, by the plug-in of the API server', async (t) => {
       { user, namespace: 'shop', ...autoscaler, spec: { maxReplicas: 101 } },
     ],
   ];
+  const component = path.join(root, 'deploy/components/scale-policy');
+  // Of subresources the program knows the scale alone: an eviction comes to it as a Pod.
+  const policy = path.join(folder, 'policy.yaml');
+  const text = readFileSync(path.join(component, 'policy.yaml'), 'utf8');
+  t.equal(text.match(/\[pods\/eviction\]/g)?.length, 1);
+  writeFileSync(policy, text.replace('[pods/eviction]', '[pods]'));
   const input = {
-    files: ['policy.yaml', 'bounds.yaml'].map((name) =>
-      path.join(root, 'deploy/components/scale-policy', name),
-    ),
+    files: [policy, path.join(component, 'bounds.yaml')],
     namespaces: {
       ...{ 'kube-system': {}, surfaced: {}, shop: {}, keda: {} },
       frozen: { 'surfaced.dev/frozen': 'true' },
