@@ -6,6 +6,7 @@
 import type { Audit } from '../attest/audit/types.ts';
 import type { Attesting, Quarantined } from '../attest/trust/types.ts';
 import type { ConnectedCluster } from '../bridge/kube/cluster.ts';
+import { Limiter } from '../bridge/kube/pause.ts';
 import { rbacFor } from '../bridge/kube/rbac.ts';
 import { fields } from '../bridge/kube/read.ts';
 import { reviewAccess } from '../bridge/kube/reviews.ts';
@@ -23,6 +24,8 @@ import { askError } from './access.ts';
 /** How long what Kubernetes said of a surface's rights counts, milliseconds. */
 const rememberedMs = 30_000;
 const mostRemembered = 2000;
+/** Asked at a time; a page of surfaces with many bindings has a thousand questions. */
+const mostQuestions = 8;
 
 export interface DecisionParts {
   readonly config: GatewayConfig;
@@ -79,6 +82,15 @@ export function createDecisions(parts: DecisionParts): Decisions {
       return writeDecision(access, { path, request }, decision, signal);
     });
 
+  /** A file is read, changed and written: two decisions at a time would lose one, and a check of names could miss the other. */
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(step: () => Promise<T>): Promise<T> => {
+    const turn = last.then(step, step);
+    last = turn.catch(() => {});
+    return turn;
+  };
+  const limiter = new Limiter(mostQuestions);
+
   const remembered = new Map<string, { readonly check: Promise<RightCheck>; readonly at: number }>();
   const checkOnce = (key: string, ask: () => Promise<RightCheck>): Promise<RightCheck> => {
     const known = remembered.get(key);
@@ -104,7 +116,9 @@ export function createDecisions(parts: DecisionParts): Decisions {
       const what = `as "${name}"${level === null ? '' : `, level ${level}`}${policy === null ? '' : `, reference sets ${policy}`}${isReplacing ? ', in place of the TPM it had' : ''}`;
       await record(by, { what: 'approve', surface: name, ekSha256, detail: what });
       if (folder !== null) {
-        const approved = await approveIn(folder, { name, ekSha256, level, policy, isReplacing });
+        const approved = await inTurn(() =>
+          approveIn(folder, { name, ekSha256, level, policy, isReplacing }),
+        );
         return `${name} is approved${approved.isRevoked ? ', and is still revoked' : ''}: its surface is let in at its next attempt.`;
       }
       const done = await decideInCluster(ekSha256, {
@@ -126,10 +140,12 @@ export function createDecisions(parts: DecisionParts): Decisions {
       const what = isRevoked ? 'revoke' : 'restore';
       await record(by, { what, surface: name, ekSha256: null, detail: `isRevoked: ${isRevoked}` });
       if (folder !== null) {
-        const files = await changeSurface({
-          ...{ folder, name },
-          change: (document) => document.setIn(['spec', 'isRevoked'], isRevoked),
-        });
+        const files = await inTurn(() =>
+          changeSurface({
+            ...{ folder, name },
+            change: (document) => document.setIn(['spec', 'isRevoked'], isRevoked),
+          }),
+        );
         if (files.length === 0) throw refused(`there is no surface "${name}" any more`);
       } else
         await asked('the surface cannot be written', () =>
@@ -153,21 +169,31 @@ export function createDecisions(parts: DecisionParts): Decisions {
         groups: [group, 'system:authenticated'],
         extra: { 'surfaced.dev/surface': [name] },
       };
+      /** After the first failure nothing more is asked: an API server that hangs would be asked for minutes. */
+      const attempt = new AbortController();
       const ask = (question: Parameters<typeof reviewAccess>[2]): Promise<RightCheck> =>
         checkOnce(JSON.stringify([name, question]), () =>
           asked('the API server cannot be asked what the surface may do', async () => {
-            const { isAllowed, reason } = await reviewAccess(access, user, question, signal);
+            const { isAllowed, reason } = await limiter.run(() => {
+              attempt.signal.throwIfAborted();
+              return reviewAccess(access, user, question, signal);
+            });
             const { verb, resource, subresource } = question;
             return { what: `${verb} ${resource}${subresource && `/${subresource}`}`, isAllowed, reason };
           }),
         );
-      return Promise.all(
-        surface.spec.bindings.map(async (binding) => ({
-          control: binding.control,
-          bank: binding.bank,
-          checks: await Promise.all(questionsOf(surface, binding, config).map(ask)),
-        })),
-      );
+      try {
+        return await Promise.all(
+          surface.spec.bindings.map(async (binding) => ({
+            control: binding.control,
+            bank: binding.bank,
+            checks: await Promise.all(questionsOf(surface, binding, config).map(ask)),
+          })),
+        );
+      } catch (error) {
+        attempt.abort(error);
+        throw error;
+      }
     },
   };
 }

@@ -18,7 +18,7 @@ const registryError = (file: string, cause: unknown): SurfacedError => fileError
  * Changes a surface in every document that describes it.
  * @param options.change sets fields in the document
  * @returns the files that were changed; none: no file describes the surface
- * @throws SurfacedError E_REGISTRY; E_CFG_INVALID, E_CFG_READ when it may be in a file that is broken
+ * @throws SurfacedError E_REGISTRY; E_CFG_INVALID, E_CFG_READ when it may be in a file that is broken, or would break it
  */
 export async function changeSurface(options: {
   readonly folder: string;
@@ -47,6 +47,8 @@ export async function changeSurface(options: {
     for (const document of ours) change(document);
     for (const document of documents.slice(1)) document.directives!.docStart = true;
     const changed = documents.map((document) => document.toString({ lineWidth: 0 })).join('');
+    // Nor is it made one that the gateway would not look at.
+    parseConfigs('ControlSurface', changed, file, checkSurface);
     await replaceFile(file, changed, 'E_REGISTRY');
     files.push(file);
   }
