@@ -91,13 +91,16 @@ export class LiveStreams {
     }
   }
 
-  /** An error is never "allowed". */
+  /** An error is never "allowed", nor is it "over": the page says that its numbers are old, and tries again. */
   async #check(stream: Stream): Promise<void> {
-    const isAllowed = await stream.isStillAllowed().catch((error: unknown) => {
+    try {
+      const isAllowed = await stream.isStillAllowed();
+      if (!isAllowed && this.#streams.has(stream)) this.#end(stream);
+    } catch (error) {
+      if (!this.#streams.has(stream)) return;
       this.#onError(error);
-      return false;
-    });
-    if (!isAllowed && this.#streams.has(stream)) this.#end(stream);
+      stream.response.destroy();
+    }
   }
 
   /** The page asks for itself again then, and is told why it may not. */

@@ -5,13 +5,14 @@ import type { Door } from './door.ts';
 import { type LiveStreams, liveLimits } from './live.ts';
 import type { PageSources } from './sources.ts';
 
-/** Adds `GET /events?surfaces=a,b`. */
+/** Adds `GET /events?surfaces=a,b`; no HEAD, whose answer would never end. */
 export function addStreams(
   app: FastifyInstance<Server>,
   parts: { readonly door: Door; readonly streams: LiveStreams; readonly sources: PageSources },
 ): void {
   const { door, streams, sources } = parts;
-  app.get<{ Querystring: { surfaces?: string } }>('/events', async (request, reply) => {
+  const options = { exposeHeadRoute: false };
+  app.get<{ Querystring: { surfaces?: string } }>('/events', options, async (request, reply) => {
     const session = await door.admit(request, reply, false);
     if (session === null) return reply;
     const { name: user } = session.user;
@@ -27,6 +28,8 @@ export function addStreams(
       .slice(0, liveLimits.surfacesOfOneStream);
     reply.hijack();
     const { raw } = reply;
+    // Gone while Kubernetes was asked: nothing would tell of it again, and the place would stay taken.
+    if (raw.destroyed) return reply;
     for (const [name, value] of Object.entries(reply.getHeaders()))
       if (value !== undefined) raw.setHeader(name, value);
     raw.writeHead(200, { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
