@@ -26,10 +26,17 @@ export class Rights {
 
   /** @throws SurfacedError E_PAGES_ASK when nobody answers; that is not remembered */
   async isAllowed(user: PageUser, right: Right, surface = ''): Promise<boolean> {
-    const key = JSON.stringify([right, surface, user]);
+    const key = keyOf(user, right, surface);
     const now = this.#clock.monotonic();
     const known = this.#answers.get(key);
     if (known !== undefined && now - known.at < rememberedMs) return known.answer;
+    return this.askNow(user, right, surface);
+  }
+
+  /** The same whatever is remembered: for what is done, not only shown. @throws SurfacedError E_PAGES_ASK */
+  async askNow(user: PageUser, right: Right, surface = ''): Promise<boolean> {
+    const key = keyOf(user, right, surface);
+    const now = this.#clock.monotonic();
     const answer = this.#access.isAllowed(user, right, surface);
     this.#answers.delete(key);
     this.#answers.set(key, { answer, at: now });
@@ -42,3 +49,6 @@ export class Rights {
     }
   }
 }
+
+const keyOf = (user: PageUser, right: Right, surface: string): string =>
+  JSON.stringify([right, surface, user]);

@@ -3,10 +3,11 @@
  * from `sources`, who may see it is decided by `access`; this file knows neither Kubernetes nor attestation.
  */
 import type { Server } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, isIPv6, type Socket } from 'node:net';
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { ServerCertificate } from '../attest/authority/ca.ts';
 import type { KeptCertificate } from '../attest/authority/server-certificate.ts';
+import { shareConnections } from '../attest/enrol/connections.ts';
 import type { Clock } from '../clock.ts';
 import type { GatewayConfig } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
@@ -86,6 +87,11 @@ export async function startPages(parts: PagesParts): Promise<PagesServer> {
     forceCloseConnections: true,
     requestTimeout: requestTimeoutMs,
     routerOptions: { maxParamLength: 200 },
+    // Addresses that are none come past all hooks.
+    frameworkErrors: (_error, _request, reply) => {
+      const plain = reply as unknown as FastifyReply;
+      void plain.headers(securityHeaders).code(404).type('text/plain').send('There is no such page.\n');
+    },
     https: {
       ...secrets(certificate.first),
       handshakeTimeout: requestTimeoutMs,
@@ -93,7 +99,7 @@ export async function startPages(parts: PagesParts): Promise<PagesServer> {
     },
   });
   const server = app.server as Server;
-  server.maxConnections = maxConnections;
+  shareConnections(server, { most: maxConnections, surfaceOf: () => null });
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
@@ -154,10 +160,10 @@ export async function startPages(parts: PagesParts): Promise<PagesServer> {
 
   /** Said once, on the page that comes next. */
   const notices = new WeakMap<Session, Notice>();
-  const viewerOf = async ({ user, formToken }: Session): Promise<Viewer> => ({
+  const viewerOf = async ({ user, formToken }: Session, isDoing: boolean): Promise<Viewer> => ({
     name: user.name,
     formToken,
-    mayApprove: await rights.isAllowed(user, 'approve'),
+    mayApprove: await (isDoing ? rights.askNow(user, 'approve') : rights.isAllowed(user, 'approve')),
     waiting: sources.waiting().length,
   });
   const serve = (route: Route) => async (request: FastifyRequest, reply: FastifyReply) => {
@@ -166,12 +172,17 @@ export async function startPages(parts: PagesParts): Promise<PagesServer> {
     const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
     if (route.method === 'POST' && !door.isOurForm(session, form))
       return reply.code(403).type('text/plain').send('This form is too old: open the page again.\n');
-    const viewer = await viewerOf(session);
+    // What was allowed a moment ago is good enough to look, not to decide.
+    const isDoing = route.method === 'POST';
+    const viewer = await viewerOf(session, isDoing);
     const visit: Visit = {
       ...{ user: session.user, session, viewer, form },
       query: new URL(request.url, url).searchParams,
       params: request.params as Readonly<Record<string, string>>,
-      may: (right, surface) => rights.isAllowed(session.user, right, surface),
+      may: (right, surface) =>
+        isDoing
+          ? rights.askNow(session.user, right, surface)
+          : rights.isAllowed(session.user, right, surface),
     };
     const answer: Answer = await route.answer(visit);
     if ('to' in answer) {
@@ -192,7 +203,7 @@ export async function startPages(parts: PagesParts): Promise<PagesServer> {
   app.setNotFoundHandler(async (request, reply) => {
     const session = await door.admit(request, reply, true);
     if (session === null) return reply;
-    const viewer = await viewerOf(session);
+    const viewer = await viewerOf(session, false);
     return show(reply, {
       ...{ title: 'Not found', main: 'There is no such page.', at: '', viewer, notice: null, status: 404 },
     });
@@ -216,7 +227,7 @@ export async function startPages(parts: PagesParts): Promise<PagesServer> {
   const listening = (server.address() as AddressInfo).port;
   url = pages.url
     ? new URL(pages.url).origin
-    : new URL(`https://${pages.hosts[0] ?? 'localhost'}:${listening}`).origin;
+    : new URL(`https://${bracketed(pages.hosts[0] ?? 'localhost')}:${listening}`).origin;
   const stopRenewal = certificate.keep((renewed) => server.setSecureContext(secrets(renewed)));
   return {
     port: listening,
@@ -230,6 +241,9 @@ export async function startPages(parts: PagesParts): Promise<PagesServer> {
     },
   };
 }
+
+/** A host as it stands in an address (RFC 3986, section 3.2.2). */
+const bracketed = (host: string): string => (isIPv6(host) ? `[${host}]` : host);
 
 /**
  * Browsers say where a form comes from: `Origin` with every POST (Fetch, section 3.2), `Sec-Fetch-Site` wherever it is known.

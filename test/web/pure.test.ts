@@ -91,6 +91,9 @@ t.test('rights are asked for again after half a minute; an error is never rememb
   clock.at = 2 * rememberedMs;
   await t.rejects(rights.isAllowed(user('a'), 'look'), { code: 'E_PAGES_ASK' });
   t.equal(await rights.isAllowed(user('a'), 'look'), true, 'asked anew at once');
+  answers.unshift(false);
+  t.equal(await rights.askNow(user('a'), 'look'), false, 'whatever is remembered');
+  t.equal(await rights.isAllowed(user('a'), 'look'), false, 'and from then on remembered');
   t.equal(await rights.isAllowed({ ...user('a'), groups: ['x'] }, 'look'), false, 'another person');
   t.equal(await rights.isAllowed(user('a'), 'revoke', 'desk'), false);
   t.equal(asked.at(-1), 'a revoke desk');

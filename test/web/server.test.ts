@@ -1,6 +1,8 @@
 /** The pages' server as something that is no browser meets it: headers, forms that are not ours, bounds, rights that go. */
 
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import t from 'tap';
 import { liveLimits } from '../../daemon/web/live.ts';
 import { ask, form, logIn, open } from './http.ts';
@@ -28,6 +30,18 @@ t.test('every answer has its headers, and cookies are as strict as they get', as
     'nothing inline',
   );
   t.match(await ask(place, '/assets/nothing'), { status: 404 });
+  for (const path of ['/surfaces/%zz', `/surfaces/${'a'.repeat(300)}`])
+    t.match(
+      await ask(place, path, { headers: { host: 'evil.example' } }),
+      { status: 404, text: 'There is no such page.\n', headers: { 'x-content-type-options': 'nosniff' } },
+      'an address that is none',
+    );
+  const cookie = String(headers['set-cookie']).split(';')[0] ?? '';
+  t.match(
+    await ask(place, '/events?surfaces=desk', { method: 'HEAD', headers: { cookie } }),
+    { status: 404 },
+    'a stream has no head alone',
+  );
 });
 
 t.test('no page without log-in', async (t) => {
@@ -87,6 +101,10 @@ t.test('only forms of our own pages count', async (t) => {
     { status: 404 },
     'not by an address',
   );
+  await revoke({ form: formToken, revoked: 'perhaps' });
+  t.match(await ask(place, '/surfaces/desk', { headers: { cookie } }), {
+    text: /does not say what is wanted/,
+  });
   t.match(await revoke({ form: formToken }), { status: 303, headers: { location: '/surfaces/desk' } });
   t.match(await ask(place, '/surfaces/desk', { headers: { cookie } }), { text: /desk is revoked/ });
   t.match(
@@ -136,9 +154,26 @@ t.test('another name, too much of anything, and too often', async (t) => {
   t.ok(refused >= 3, `${refused} of 40 attempts were too many`);
 });
 
+t.test('connections that only stand there keep nobody out', async (t) => {
+  const place = await site(t);
+  const { port } = new URL(place.url);
+  const idle: Socket[] = [];
+  t.teardown(() => {
+    for (const socket of idle) socket.destroy();
+  });
+  for (let count = 0; count < 540; count++) {
+    const socket = connect(Number(port), '127.0.0.1').on('error', () => {});
+    idle.push(socket);
+    await once(socket, 'connect');
+  }
+  t.match(await ask(place, '/login'), { status: 200 });
+});
+
 t.test('a gateway without the rights to ask lets nobody in, and says what it needs', async (t) => {
   const place = await site(t);
-  const { cookie } = await logIn(place, tokens.operator);
+  const { cookie, formToken } = await logIn(place, tokens.operator);
+  const { text: shown } = await ask(place, '/surfaces/desk', { headers: { cookie } });
+  t.match(shown, /id="confirm"/, 'they may revoke, and that is remembered');
   place.cluster.control.failNext(50, 403, null);
   const { status, text } = await ask(place, '/login', form(place, { token: tokens.viewer }));
   t.equal(status, 503);
@@ -148,6 +183,9 @@ t.test('a gateway without the rights to ask lets nobody in, and says what it nee
     { status: 200 },
     'an answer counts for half a minute',
   );
+  const fields = { form: formToken, confirm: 'desk', revoked: 'yes' };
+  const revoked = await ask(place, '/surfaces/desk/revoke', form(place, fields, { headers: { cookie } }));
+  t.match(revoked, { status: 503, text: /cannot be asked what you may do/ }, 'but for nothing that is done');
 });
 
 t.test('tokens for another audience, and what a token says of its end', async (t) => {

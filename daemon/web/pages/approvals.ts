@@ -4,15 +4,7 @@ import { SurfacedError } from '../../errors.ts';
 import { html, timeOf } from '../html.ts';
 import { formToken } from '../layout.ts';
 import { rightWords } from '../rights.ts';
-import {
-  type Answer,
-  notFound,
-  numberIn,
-  type PageParts,
-  type Route,
-  textIn,
-  type Visit,
-} from '../routes.ts';
+import { type Answer, notFound, type PageParts, type Route, textIn, type Visit } from '../routes.ts';
 import { fingerprint } from './surfaces.ts';
 
 const levels: readonly Level[] = [0, 1, 2, 3];
@@ -91,13 +83,15 @@ ${levels.map((level) => html`<p><label><input type="radio" name="level" value="$
     try {
       if (form.get('decision') === 'deny')
         return { to: '/approvals', notice: { kind: 'done', words: await sources.deny(ekSha256, user) } };
-      const level = textIn(form.get('level'), 1);
+      const asserted = textIn(form.get('level'), 8);
+      const level = levels.find((one) => `${one}` === asserted) ?? null;
+      if (asserted !== null && level === null) return refused(`there is no level ${asserted}`);
       const words = await sources.approve(
         {
           ekSha256,
           code: textIn(form.get('code'), 12) ?? '',
           name: textIn(form.get('name'), 63) ?? '',
-          level: level === null ? null : (levels[numberIn(level, 0, 3, 0)] ?? 0),
+          level,
           policy: textIn(form.get('policy'), 63),
           isReplacing: form.get('replace') === 'yes',
         },

@@ -109,7 +109,11 @@ ${liveOf([name], panelOf(surface))}
     const refused = (words: string): Answer => ({ to, notice: { kind: 'refused', words } });
     if (!(await visit.may('revoke', name))) return refused(`this needs ${rightWords.revoke}`);
     if (visit.form.get('confirm')?.trim() !== name) return refused(`type ${name} to confirm`);
-    const words = await sources.setRevoked(name, visit.form.get('revoked') === 'yes', visit.user);
+    const wanted = visit.form.get('revoked');
+    // What is not said is not done: taking a revocation back least of all.
+    if (wanted !== 'yes' && wanted !== 'no')
+      return refused('the form does not say what is wanted: open the page again');
+    const words = await sources.setRevoked(name, wanted === 'yes', visit.user);
     return { to, notice: { kind: 'done', words } };
   };
 
