@@ -157,7 +157,8 @@ export function userOf(
   const claimed = claims[usernameClaim];
   if (typeof claimed !== 'string' || claimed === '' || claimed.length > 512)
     throw failed(`claim ${usernameClaim} is not a name`, null);
-  if (usernameClaim === 'email' && claims.email_verified === false)
+  // A provider may leave it out; whatever it says that is not a plain yes is no.
+  if (usernameClaim === 'email' && claims.email_verified !== undefined && claims.email_verified !== true)
     throw failed('the provider has not verified this address', null);
   const name = `${usernamePrefix}${claimed}`;
   if (name.startsWith('system:')) throw failed(`${name} is a name that Kubernetes keeps to itself`, null);

@@ -140,6 +140,8 @@ t.test('names and groups by claims', async (t) => {
     code: 'E_PAGES_OIDC',
   });
   const byMail = { ...config, usernameClaim: 'email' };
-  t.throws(() => userOf({ email: 'a@b', email_verified: false }, byMail), /not verified/);
+  for (const email_verified of [false, 'false', 'true', null, 0])
+    t.throws(() => userOf({ email: 'a@b', email_verified }, byMail), /not verified/, `${email_verified}`);
+  t.equal(userOf({ email: 'a@b' }, byMail).name, 'a@b', 'as an API server takes it');
   t.equal(userOf({ email: 'a@b', email_verified: true }, byMail).name, 'a@b');
 });
