@@ -146,7 +146,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       record: (entry, traceId) => {
         logCommand(log, entry, traceId);
         desk?.ended(entry);
-        lastCommands.note(entry);
+        if (config.pages) lastCommands.note(entry);
         audit.append({ kind: 'command', command: entry }).catch((error: unknown) => {
           log.error({ err: error, surface: entry.surface, id: entry.id }, 'a command could not be recorded');
         });

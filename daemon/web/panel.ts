@@ -1,4 +1,5 @@
 /** A surface's live panel: each binding with what its display shows now. */
+import type { CommandRecord } from '../bridge/gateway/command.ts';
 import type { SurfaceView } from '../bridge/gateway/relay.ts';
 import type { PodLight } from '../surface/types.ts';
 import { type Html, html, timeOf } from './html.ts';
@@ -54,7 +55,7 @@ function slotOf(slot: Slot, surface: KnownSurface): Html {
   const { binding, body } = slot;
   const { condition, desired, owner } = body;
   const most: number | undefined = binding.max;
-  const last = surface.lastCommands.get(slot.slot);
+  const last = lastOf(slot, surface);
   const place = `${binding.control}${binding.bank > 0 ? `, bank ${binding.bank}` : ''}`;
   const reason = [condition.reason, condition.message].filter((words) => words !== '').join(': ');
   const numbers =
@@ -71,6 +72,17 @@ ${reason !== '' && html`<p class="reason">${reason}</p>`}
 ${owner && html`<p class="owner">${owner.kind === 'autoscaler' ? 'autoscaler' : 'GitOps'}: ${owner.name}</p>`}
 ${last && html`<p class="asked">last asked: ${last.want ?? '–'}, ${last.phase} ${timeOf(last.endedAt)}</p>`}
 </li>`;
+}
+
+/** Slots are numbered anew when bindings change: what was asked of another target is not told of this one. */
+function lastOf({ slot, binding: { target } }: Slot, { lastCommands }: KnownSurface): CommandRecord | null {
+  const last = lastCommands.get(slot);
+  const isOfThis =
+    last?.target?.apiVersion === target.apiVersion &&
+    last.target.kind === target.kind &&
+    last.target.namespace === target.namespace &&
+    last.target.name === target.name;
+  return last && isOfThis ? last : null;
 }
 
 /** The part of a page that is brought up to date as long as somebody looks. */

@@ -31,14 +31,15 @@ ${pagesOf('/bindings', { q: wanted }, page, pages)}`;
 
 function sectionOf(surface: KnownSurface, rights: readonly BindingRights[]): Html {
   const { name, view } = surface;
-  const slots = view?.slots ?? [];
   const isLacking = rights.some(({ checks }) => checks.some(({ isAllowed }) => !isAllowed));
   const head = html`<h2 id="of-${name}"><a href="/surfaces/${name}">${name}</a></h2>`;
   if (surface.isRevoked)
     return html`<section aria-labelledby="of-${name}">${head}<p>It is revoked: nothing is bound.</p></section>`;
-  if (slots.length === 0)
+  if (view === null)
+    return html`<section aria-labelledby="of-${name}">${head}<p class="empty">This gateway does not serve it now.</p></section>`;
+  if (view.slots.length === 0)
     return html`<section aria-labelledby="of-${name}">${head}<p class="empty">Nothing is bound to its controls.</p></section>`;
-  const rows = slots.map(({ binding, body }) => {
+  const rows = view.slots.map(({ binding, body }) => {
     const { target, control, bank } = binding;
     const checks = rights.find((one) => one.control === control && one.bank === bank)?.checks ?? [];
     const { state, reason, message } = body.condition;
