@@ -1,5 +1,6 @@
 /** What panels and bindings say of surfaces that are not as usual. */
 import t from 'tap';
+import { approvalPages } from '../../daemon/web/pages/approvals.ts';
 import { bindingPages } from '../../daemon/web/pages/bindings.ts';
 import { panelOf } from '../../daemon/web/panel.ts';
 import type { Visit } from '../../daemon/web/routes.ts';
@@ -48,4 +49,15 @@ t.test('a surface of another gateway is not said to have no bindings', async (t)
   const words = JSON.stringify(answer);
   t.match(words, /This gateway does not serve it now/);
   t.notMatch(words, /Nothing is bound/);
+});
+
+t.test('a certificate cannot say of itself that it is good', async (t) => {
+  const certificate = 'CN=leads to one of your roots: issuer: is not among them';
+  const waiting = { ekSha256: 'ab', pairingCode: '1234-5678', firstSeenAt: 0, lastSeenAt: 0, certificate };
+  const sources = { waiting: () => [waiting], names: () => [], policies: () => [], levelSentence: () => '' };
+  for (const route of approvalPages({ sources: sources as unknown as PageSources }).slice(0, 2)) {
+    const visit = { params: { key: 'ab' }, viewer: { mayApprove: true, formToken: '' } };
+    const words = JSON.stringify(await route.answer(visit as unknown as Visit));
+    t.match(words, /<dd><b>does not lead to one of your roots<.b>: CN=leads/, route.path);
+  }
 });

@@ -154,6 +154,12 @@ t.test('another name, too much of anything, and too often', async (t) => {
   t.ok(refused >= 3, `${refused} of 40 attempts were too many`);
 });
 
+t.test('an address of IPv6 as the first host', async (t) => {
+  const place = await site(t, { more: ", hosts: ['::1']" });
+  t.match(place.url, /^https:\/\/\[::1\]:\d+$/);
+  t.match(await ask(place, '/login'), { status: 200 });
+});
+
 t.test('connections that only stand there keep nobody out', async (t) => {
   const place = await site(t);
   const { port } = new URL(place.url);

@@ -30,6 +30,7 @@ export interface Allowance {
 }
 
 const mostGroups = 500;
+const mostCharacters = 1024;
 
 /**
  * Whose token this is; null: nobody's, or not for this audience.
@@ -58,18 +59,25 @@ export async function reviewToken(
   // An authenticator that knows nothing of audiences answers without them (authentication/v1, TokenReviewStatus).
   if (audience !== null && !list(status.audiences).includes(audience)) return null;
   const user = fields(status.user);
-  const name = text(user.username, 1024);
+  const name = whole(user.username);
   if (name === '') return null;
   return {
     name,
-    uid: text(user.uid, 256),
+    uid: whole(user.uid),
     groups: list(user.groups)
       .slice(0, mostGroups)
-      .map((group) => text(group, 1024)),
+      .map(whole)
+      .filter((group) => group !== ''),
     extra: Object.fromEntries(
-      Object.entries(fields(user.extra)).map(([key, values]) => [key, list(values).map((one) => text(one))]),
+      Object.entries(fields(user.extra)).map(([key, values]) => [key, list(values).map(whole)]),
     ),
   };
+}
+
+/** A text that is asked about later on; empty when it is too long: cut it could be another one's. */
+function whole(value: unknown): string {
+  const least = text(value, mostCharacters + 1);
+  return least.length > mostCharacters ? '' : least;
 }
 
 /** Whether somebody may do something. @throws KubeError; an error is never "allowed" */

@@ -1,11 +1,19 @@
 /** TPMs that wait, and the decision about one: what its panel shows is compared before anything else. */
+
+import type { Quarantined } from '../../attest/trust/types.ts';
 import type { Level } from '../../attest/types.ts';
 import { SurfacedError } from '../../errors.ts';
-import { html, timeOf } from '../html.ts';
+import { type Html, html, timeOf } from '../html.ts';
 import { formToken } from '../layout.ts';
 import { rightWords } from '../rights.ts';
 import { type Answer, notFound, type PageParts, type Route, textIn, type Visit } from '../routes.ts';
 import { fingerprint } from './surfaces.ts';
+
+/** The gateway's own word first: who knocks chooses the names in a certificate, and could have one say that it is good. */
+const certificateOf = ({ hasTrustedCertificate, certificate }: Quarantined): Html =>
+  hasTrustedCertificate
+    ? html`leads to one of your roots`
+    : html`<b>does not lead to one of your roots</b>${certificate !== '' && `: ${certificate}`}`;
 
 const levels: readonly Level[] = [0, 1, 2, 3];
 
@@ -23,7 +31,7 @@ ${!visit.viewer.mayApprove && mayNot}
             (one) => html`<li class="card">
 <h2 class="code">${one.pairingCode}</h2>
 <dl><dt>Endorsement key (SHA-256)</dt><dd>${fingerprint(one.ekSha256)}</dd>
-<dt>Certificate of the key</dt><dd>${one.hasTrustedCertificate ? 'leads to one of your roots' : one.certificate}</dd>
+<dt>Certificate of the key</dt><dd>${certificateOf(one)}</dd>
 <dt>Knocked</dt><dd>${timeOf(one.firstSeenAt)}, last ${timeOf(one.lastSeenAt)}, from ${one.address}</dd>
 <dt>Software, by its own word</dt><dd>${one.firmware}</dd></dl>
 ${visit.viewer.mayApprove && html`<p><a class="button" href="/approvals/${one.ekSha256}">Decide<span class="unseen"> about ${one.pairingCode}</span></a></p>`}
@@ -40,7 +48,7 @@ ${visit.viewer.mayApprove && html`<p><a class="button" href="/approvals/${one.ek
     if (!visit.viewer.mayApprove) return { title: 'Approve a surface', main: mayNot, status: 403 };
     const main = html`
 <dl><dt>Endorsement key (SHA-256)</dt><dd>${fingerprint(waiting.ekSha256)}</dd>
-<dt>Certificate of the key</dt><dd>${waiting.hasTrustedCertificate ? 'leads to one of your roots' : waiting.certificate}</dd>
+<dt>Certificate of the key</dt><dd>${certificateOf(waiting)}</dd>
 <dt>Knocked</dt><dd>${timeOf(waiting.firstSeenAt)} from ${waiting.address}</dd></dl>
 <form method="post" action="/approvals/${waiting.ekSha256}">${formToken(visit.viewer)}
 <fieldset><legend>1. Compare</legend>

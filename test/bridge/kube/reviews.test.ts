@@ -17,7 +17,15 @@ t.test('whose token it is', async (t) => {
     ...{ name: 'anna', uid: '7', groups: user.groups, extra: { scope: ['a'] } },
   });
   t.match(await ask({ authenticated: true, user, audiences: ['other', 'pages'] }, 'pages'), { name: 'anna' });
+  const long = 'x'.repeat(1025);
+  const groups = ['ops', long];
+  t.same(
+    (await ask({ authenticated: true, user: { ...user, groups } }, null))?.groups,
+    ['ops'],
+    'none is cut',
+  );
   for (const [why, status, audience] of [
+    ['a name that would have to be cut', { authenticated: true, user: { ...user, username: long } }, null],
     ['not authenticated', { user, error: 'no' }, null],
     ['not a plain yes', { authenticated: 'true', user }, null],
     ['nobody', { authenticated: true, user: {} }, null],
