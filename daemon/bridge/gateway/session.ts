@@ -141,8 +141,13 @@ export class SurfaceSession {
     const since = ownership.isMine(this.name) ? ownership.heldSince(this.name) : null;
     if (since === this.#heldSince) return false;
     this.#heldSince = since;
-    if (since === null) for (const feed of this.#feeds.values()) feed.pause();
-    else if (this.isOnline) {
+    if (since === null) {
+      for (const feed of this.#feeds.values()) feed.pause();
+      // What its display shows may change from now on without anybody to tell it.
+      const { session } = this.#tools.gateway;
+      const message: CtlMessage = { v: wireVersion, type: 'unserved', session };
+      this.#tools.publish(ctlTopic(this.#tools.site, this.name), encode(message), false);
+    } else if (this.isOnline) {
       this.#serve(true);
       this.#awaitHearing();
     }

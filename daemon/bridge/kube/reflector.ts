@@ -55,6 +55,7 @@ export class Reflector<Item> {
   /** When a list, a watch or an event last came, monotonic milliseconds. */
   #heardAt: number;
   #isResuming = false;
+  #isBehind = false;
   #failures = 0;
   readonly #done: Promise<void>;
 
@@ -80,6 +81,11 @@ export class Reflector<Item> {
     return this.#failure;
   }
 
+  /** There was an outage, and it has not been listed or watched since: what it mirrors may be of before. */
+  get isBehind(): boolean {
+    return this.#isBehind;
+  }
+
   /** Milliseconds since anything came of it: bookmarks come about every minute, and a watch ends in five. */
   get silentMs(): number {
     return this.#parts.clock.monotonic() - this.#heardAt;
@@ -99,6 +105,7 @@ export class Reflector<Item> {
   resume(awaySince: number): void {
     if (this.#watching !== null && this.#openedAt > awaySince) return;
     this.#isResuming = true;
+    this.#isBehind = true;
     this.#failures = 0;
     this.#watching?.abort();
     this.#pause.wake();
@@ -187,6 +194,7 @@ export class Reflector<Item> {
     );
     this.#items = items;
     this.#isSynced = true;
+    this.#isBehind = false;
     this.#resourceVersion = resourceVersion;
     this.#heard('listed');
     this.#show(null);
@@ -214,7 +222,9 @@ export class Reflector<Item> {
       const body = await this.#attempt(() => client.stream(`${path}?${query}`, watching.signal));
       this.#openedAt = clock.monotonic();
       this.#heard('opened');
-      if (this.#failure !== null) this.#show(null);
+      const wasBehind = this.#isBehind;
+      this.#isBehind = false;
+      if (this.#failure !== null || wasBehind) this.#show(null);
       for await (const events of watchEvents(body, tuning.maxLineBytes)) this.#apply(events);
       this.#failures = 0;
     } catch (error) {

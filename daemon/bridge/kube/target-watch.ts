@@ -327,6 +327,13 @@ export class TargetMirror {
     if (failure && failure.status !== 0) return problemOf(failure);
     if (!health.isHealthy) return { state: 'unreachable', reason: 'Unreachable', message: health.detail };
     if (failure) return problemOf(failure);
+    // It answers again, but what was missed meanwhile has not come yet: a number of before is none of now.
+    if (this.#object?.reflector.isBehind || this.#pods?.reflector.isBehind)
+      return {
+        state: 'unreachable',
+        reason: 'CatchingUp',
+        message: 'The API server is back; what changed is being read.',
+      };
     if (this.#object?.reflector.isSynced && this.#record() === null)
       return { state: 'missing', reason: 'NotFound', message: `${nameOf(this.#ref)} does not exist` };
     return null;
@@ -351,8 +358,10 @@ export class TargetMirror {
     const autoscalers = this.#autoscalers.flatMap((lease) => [...lease.reflector.items.values()]);
     // Without its scale the desired number of such a kind is unknown, and 0 would be a lie. Nor is a number told
     // before it is known who else decides about it: whoever acted on it would not be warned.
-    // A Node whose Pods were not listed is not an empty one.
-    const arePodsKnown = this.#traits.pods !== 'node' || this.#pods?.reflector.isSynced === true;
+    // A Node or a Job whose Pods were not listed is not an empty one: their end would not be asked for.
+    const { pods: whose } = this.#traits;
+    const arePodsKnown =
+      (whose !== 'node' && whose !== 'selector') || this.#pods?.reflector.isSynced === true;
     const state = arePodsKnown && this.#areAutoscalersKnown() ? this.#state(pods) : null;
     return {
       target: state,

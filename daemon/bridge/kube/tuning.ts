@@ -53,7 +53,7 @@ export const defaultTuning: Tuning = {
   probeMs: 2500,
   probeDeadlineMs: 3000,
   probeConfirmMs: 500,
-  probeBackoffMaxMs: 5000,
+  probeBackoffMaxMs: 2000,
   discoveryMissMs: 30_000,
   pageItems: 500,
   parallelLists: 4,

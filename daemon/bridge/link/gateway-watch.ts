@@ -104,7 +104,7 @@ export class GatewayWatch {
   readonly #all: Beats;
   readonly #each = new Map<string, Beats>();
   #serving: Beats | null = null;
-  /** Whether it was said over this connection. */
+  /** Whether it was said over this connection, and holds: meanwhile another one may have taken over. */
   #isSaid = false;
 
   constructor(beatIntervalMs: number) {
@@ -147,6 +147,11 @@ export class GatewayWatch {
     return before !== null && before !== session;
   }
 
+  /** The gateway of this session has given the surface up: its beats say nothing of what displays show. */
+  unserved(session: string): void {
+    if (this.#serving?.session === session) this.#isSaid = false;
+  }
+
   /** Bindings have come: a gateway that does not say whom it serves is the only one. */
   bound(): void {
     if (!this.#isSaid) this.#serving = null;
@@ -159,7 +164,9 @@ export class GatewayWatch {
 
   /** Why commands cannot be sent now, one sentence; null when they can. */
   problem(at: Millis): string | null {
-    return this.#current.problem(at);
+    const problem = this.#current.problem(at);
+    if (problem !== null || this.#serving === null || this.#isSaid) return problem;
+    return 'Waiting for the gateway that takes over.';
   }
 
   get #current(): Beats {

@@ -273,6 +273,10 @@ class MqttLink implements Link {
         if (this.#watch.served(message.gateway, message.session)) this.#gatewayChanged();
         this.#show();
         break;
+      case 'unserved':
+        this.#watch.unserved(message.session);
+        this.#show();
+        break;
       case 'show-certificate':
         this.#isShowing = true;
         if (this.#uplink.line !== null) this.#showCertificate(this.#uplink.line);

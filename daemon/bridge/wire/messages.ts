@@ -227,6 +227,8 @@ export const ctlMessage = z.discriminatedUnion('type', [
    * take the latest status of any gateway, as all do before the first one and when bindings come without it.
    */
   z.strictObject({ v, type: z.literal('served'), gateway: z.string().regex(segmentPattern), session }),
+  /** The gateway of this session does not act for the surface any more; whoever does will say so. */
+  z.strictObject({ v, type: z.literal('unserved'), session }),
   /** Surfaces that know nothing of it count it as unreadable; they are asked to renew then. */
   z.strictObject({ v, type: z.literal('show-certificate') }),
 ]);

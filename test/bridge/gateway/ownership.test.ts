@@ -95,6 +95,17 @@ t.test('one that takes over serves anew what it has kept warm', async (t) => {
   await bed.relay.close();
 });
 
+t.test('one that gives a surface up tells it, for its display may be out of date from then on', async (t) => {
+  const { bed, held } = await start(1);
+  held.since = null;
+  await bed.relay.reconsider();
+  t.match(bed.ctl().at(-1), { type: 'unserved', session: bed.beats()[0]?.session });
+  const { length } = bed.ctl();
+  await bed.relay.reconsider();
+  t.equal(bed.ctl().length, length, 'once');
+  await bed.relay.close();
+});
+
 t.test('handed over on purpose: what was not sent ends, what was is waited for', async (t) => {
   const { bed, held } = await start(1);
   bed.cluster.delayMs = 300;

@@ -285,3 +285,30 @@ t.test('close ends everything at once', async (t) => {
   await replay.until(() => replay.openWatches.length === 0);
   t.throws(() => cluster.watchTarget(deployment('cart'), () => {}, 'pods'));
 });
+
+t.test('after an outage a number is none of now until the watch is there again', async (t) => {
+  let isAway = false;
+  let isHeld = false;
+  const { replay, cluster } = await start(t, [], {
+    tuning: { requestMs: 400 },
+    prepare: (replay) => {
+      quietWorld(replay);
+      replay.script((request) => {
+        if (request.pathname === '/readyz') return isAway ? cut : answer(200, 'ok');
+        return isHeld && isWatch(request) ? hang : null;
+      });
+    },
+  });
+  const cart = follow(t, cluster, deployment('cart'));
+  await replay.until(() => isOpen(replay));
+  await cart.until(({ target, problem }) => target !== null && problem === null);
+  isAway = true;
+  await cart.until(({ problem }) => problem?.reason === 'Unreachable');
+  isHeld = true;
+  isAway = false;
+  const { problem } = await cart.until(({ problem }) => problem?.reason !== 'Unreachable');
+  t.match(problem, { state: 'unreachable', reason: 'CatchingUp' });
+  t.ok(cluster.health().isHealthy);
+  isHeld = false;
+  await cart.until(({ problem }) => problem === null);
+});

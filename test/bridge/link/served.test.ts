@@ -44,6 +44,27 @@ t.test('of several gateways the one that serves counts, and no other', async (t)
   );
 });
 
+t.test('one that has given the surface up does not vouch for its display, however it beats', async (t) => {
+  const watch = new GatewayWatch(5000);
+  watch.take('one', beat('session-1', 1, 1_000_000), false, 0);
+  watch.served('one', 'session-1');
+  t.equal(watch.problem(0), null);
+  watch.unserved('session-0');
+  t.equal(watch.problem(0), null, 'late word of a gateway before');
+  watch.unserved('session-1');
+  t.match(watch.problem(0), /takes over/);
+  watch.take('one', beat('session-1', 2, 1_001_000), false, 1000);
+  watch.take('two', beat('session-2', 1, 1_001_000), false, 1000);
+  t.match(watch.problem(1000), /takes over/);
+  t.equal(watch.served('two', 'session-2'), true);
+  t.equal(watch.problem(1000), null);
+  watch.awaitBeat();
+  watch.take('two', beat('session-2', 2, 1_002_000), false, 2000);
+  t.match(watch.problem(2000), /takes over/, 'after a connection it must be said anew');
+  t.equal(watch.served('two', 'session-2'), false);
+  t.equal(watch.problem(2000), null);
+});
+
 t.test('a gateway that does not say whom it serves is the only one, as before', async (t) => {
   const watch = new GatewayWatch(5000);
   watch.take('one', beat('session-1', 1, 1_000_000), false, 0);
