@@ -76,6 +76,12 @@ function waysOf(site: FailureSite, { victim, ways }: Round, gateway: GatewaySeat
   }
 }
 
+/** Whether what was sent to the API server before arrives after it. */
+export const holdsBack = ({ victim, blow, ways }: Round): boolean =>
+  victim === 'API server'
+    ? blow !== 'kill'
+    : victim === 'gateway' && blow === 'cut' && ways !== 'to the broker';
+
 /** In words, for the line of a round. */
 export function wordsOf({ victim, blow, gateway, ways, lastsMs }: Round): string {
   const which = victim === 'gateway' ? `gateway ${gateway}` : victim;

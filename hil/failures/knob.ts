@@ -40,7 +40,8 @@ export class Knob {
 
   /** Whether it shows its number as that of now. */
   get isLive(): boolean {
-    return this.#link.state === 'online' && this.#slot !== null;
+    const state = this.#slot?.condition.state ?? 'unknown';
+    return this.#link.state === 'online' && state !== 'unknown' && state !== 'unreachable';
   }
 
   /** How many commands have no end yet. */

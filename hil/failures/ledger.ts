@@ -24,7 +24,14 @@ export interface Written {
   readonly at: number;
 }
 
+/** From when to when an API server, or the way to it, held back what had been sent to it. */
+export interface Shut {
+  readonly from: number;
+  readonly to: number;
+}
+
 export interface Book {
+  readonly shut: readonly Shut[];
   readonly asked: readonly Asked[];
   readonly ended: readonly Ended[];
   readonly written: readonly Written[];
@@ -38,6 +45,11 @@ export interface Findings {
   readonly doubled: readonly string[];
   /** Written after its time. */
   readonly late: readonly string[];
+  /**
+   * Written after its time because it was sent in time and held back on the way into an API server, and the operator was told that
+   * it is not known whether it was done. No client of Kubernetes can take back what it has sent.
+   */
+  readonly heldBack: readonly string[];
   /** Written although nobody asked for it. */
   readonly strange: readonly string[];
   /** Written although the operator was told that it was not done. */
@@ -50,6 +62,18 @@ export const lateAfterMs = 1500;
 /** Phases that say that nothing was done; `expired` says so only with some of its codes. */
 const refusals: readonly string[] = ['denied', 'stale', 'needs-arm'];
 
+/** Ends that say that it is not known whether it was done. */
+const unknowns: readonly string[] = [
+  'AnswerLost',
+  'HandedOver',
+  'GatewayRestarted',
+  'EndUnknown',
+  'NoAnswer',
+];
+
+/** What was held back comes so soon after the way is open, milliseconds; a busy machine takes its time. */
+const releaseMs = 3000;
+
 /** Name of a command: its surface and the number that it alone asks for. */
 export const idOf = (surface: string, number: number): string => `${surface}/${number}`;
 
@@ -57,19 +81,26 @@ export const idOf = (surface: string, number: number): string => `${surface}/${n
  * Holds a book against the rules.
  * @param endsBy Unix milliseconds: commands asked for later may still be under way
  */
-export function findingsIn({ asked, ended, written }: Book, endsBy: number): Findings {
+export function findingsIn({ shut, asked, ended, written }: Book, endsBy: number): Findings {
   const commands = new Map(asked.map((command) => [command.id, command]));
   const ends = countsOf(ended);
   const writes = countsOf(written);
   const refused = new Set(ended.filter(({ phase }) => refusals.includes(phase)).map(({ id }) => id));
-  const isLate = ({ id, at }: Written): boolean => {
+  const known = new Set(
+    ended.filter(({ phase, code }) => phase !== 'expired' || !unknowns.includes(code)).map(({ id }) => id),
+  );
+  const latestOf = (id: string): number => {
     const command = commands.get(id);
-    return command !== undefined && at > command.at + command.ttlMs + lateAfterMs;
+    return command === undefined ? Number.POSITIVE_INFINITY : command.at + command.ttlMs + lateAfterMs;
   };
+  const late = written.filter(({ id, at }) => at > latestOf(id));
+  const isHeldBack = ({ id, at }: Written): boolean =>
+    !known.has(id) && shut.some(({ from, to }) => from <= latestOf(id) && at >= to && at <= to + releaseMs);
   return {
     lost: asked.filter(({ id, at }) => at <= endsBy && !ends.has(id)).map(({ id }) => id),
     doubled: [...new Set([...above(writes, 1), ...above(ends, 1)])],
-    late: written.filter(isLate).map(({ id }) => id),
+    late: late.filter((one) => !isHeldBack(one)).map(({ id }) => id),
+    heldBack: late.filter(isHeldBack).map(({ id }) => id),
     strange: [...writes.keys()].filter((id) => !commands.has(id)),
     belied: [...writes.keys()].filter((id) => refused.has(id)),
   };

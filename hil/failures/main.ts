@@ -5,8 +5,8 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { skipOf, type TriedBroker, triedBrokers } from '../../test/bridge/external/brokers.ts';
-import { strike, wordsOf } from './blow.ts';
-import { type Book, behindIn, findingsIn, wrongIn } from './ledger.ts';
+import { holdsBack, strike, wordsOf } from './blow.ts';
+import { type Book, behindIn, findingsIn, type Shut, wrongIn } from './ledger.ts';
 import { planOf, type Round } from './plan.ts';
 import { type FailureSite, openSite } from './site.ts';
 
@@ -71,6 +71,7 @@ async function turnForEver(knob: FailureSite['knobs'][number], signal: AbortSign
 }
 
 interface Totals {
+  readonly shut: Shut[];
   rounds: number;
   wrong: string[];
   behind: string[];
@@ -94,8 +95,10 @@ async function play(site: FailureSite, round: Round, number: number, totals: Tot
   await delay(1500 + Math.random() * 1500);
   for (const knob of site.knobs)
     knob.story.push(`${new Date().toISOString()} === ${number}: ${wordsOf(round)}`);
+  const from = Date.now();
   const putRight = await strike(site, round);
   await delay(round.lastsMs);
+  if (holdsBack(round)) totals.shut.push({ from, to: Date.now() });
   await putRight();
   const wellAt = Date.now();
   for (const knob of site.knobs) knob.story.push(`${new Date().toISOString()} === ${number}: well again`);
@@ -147,7 +150,7 @@ try {
   if (started.length > 0) throw new Error(`never came up: ${started.join(', ')}`);
   const ending = new AbortController();
   const turning = site.knobs.map((knob) => turnForEver(knob, ending.signal));
-  const totals: Totals = { rounds: 0, wrong: [], behind: [], dimmedAfter5s: 0 };
+  const totals: Totals = { shut: [], rounds: 0, wrong: [], behind: [], dimmedAfter5s: 0 };
   let restarts = 0;
   for (const [index, round] of planOf(options).entries()) {
     if (Date.now() > stopAt) break;
@@ -161,6 +164,7 @@ try {
   while (site.knobs.some(({ open }) => open > 0) && Date.now() < endsBy + longestEndMs) await delay(100);
 
   const book: Book = {
+    shut: totals.shut,
     asked: site.knobs.flatMap(({ asked }) => asked),
     ended: site.knobs.flatMap(({ ended }) => ended),
     written: site.cluster.written,
@@ -184,7 +188,8 @@ try {
   };
   console.table({ ...summary, ends: undefined });
   say(JSON.stringify(summary));
-  exitCode = Object.values(findings).every((ids) => ids.length === 0) ? 0 : 1;
+  const { heldBack: _, ...faults } = findings;
+  exitCode = Object.values(faults).every((ids) => ids.length === 0) ? 0 : 1;
   if (exitCode !== 0) say(JSON.stringify(findings));
 } finally {
   if (exitCode !== 0) await keepLogs();

@@ -5,15 +5,16 @@ import { type Book, behindIn, findingsIn, idOf, wrongIn } from '../../../hil/fai
 
 const id = idOf('desk', 7);
 const good: Book = {
+  shut: [],
   asked: [{ id, at: 1000, ttlMs: 5000 }],
   ended: [{ id, at: 1100, phase: 'converged', code: '' }],
   written: [{ id, at: 1050 }],
 };
-const nothing = { lost: [], doubled: [], late: [], strange: [], belied: [] };
+const nothing = { lost: [], doubled: [], late: [], heldBack: [], strange: [], belied: [] };
 
 t.test('what went as it should is not counted', async (t) => {
   t.same(findingsIn(good, 10_000), nothing);
-  t.same(findingsIn({ asked: [], ended: [], written: [] }, 10_000), nothing);
+  t.same(findingsIn({ shut: [], asked: [], ended: [], written: [] }, 10_000), nothing);
   const refused = { ...good, ended: [{ id, at: 1100, phase: 'stale', code: 'NumberChanged' }], written: [] };
   t.same(findingsIn(refused, 10_000), nothing);
 });
@@ -37,6 +38,18 @@ t.test('doubled: two writes, or two ends', async (t) => {
 t.test('late: written after its time to live and the grace of a write under way', async (t) => {
   t.same(findingsIn({ ...good, written: [{ id, at: 7500 }] }, 0), nothing);
   t.same(findingsIn({ ...good, written: [{ id, at: 7501 }] }, 0), { ...nothing, late: [id] });
+});
+
+t.test('held back: sent in time, carried out when the way was open again, and told as unknown', async (t) => {
+  const ended = [{ id, at: 6000, phase: 'expired', code: 'AnswerLost' }];
+  const held = { ...good, ended, shut: [{ from: 1060, to: 9000 }], written: [{ id, at: 9010 }] };
+  t.same(findingsIn(held, 0), { ...nothing, heldBack: [id] });
+  const late = { ...nothing, late: [id] };
+  t.same(findingsIn({ ...held, shut: [] }, 0), late, 'nothing held it back');
+  t.same(findingsIn({ ...held, shut: [{ from: 7600, to: 9000 }] }, 0), late, 'that was after its time');
+  t.same(findingsIn({ ...held, written: [{ id, at: 8990 }] }, 0), late, 'it came while all was shut');
+  t.same(findingsIn({ ...held, written: [{ id, at: 12_001 }] }, 0), late, 'the way had been open for long');
+  t.same(findingsIn({ ...held, ended: good.ended }, 0), late, 'the operator was told something else');
 });
 
 t.test('strange and belied: written for nobody, or against what was said', async (t) => {
@@ -85,7 +98,7 @@ t.test('any one fault put into any good book is found, and nothing else', async 
         }));
       const written = ids.map((one) => ({ id: one, at: fault === 'late' && one === victim ? 9000 : 2 }));
       if (fault === 'doubled') written.push({ id: victim, at: 3 });
-      const found = findingsIn({ asked, ended, written }, 10_000);
+      const found = findingsIn({ shut: [], asked, ended, written }, 10_000);
       return JSON.stringify(found) === JSON.stringify({ ...nothing, [fault]: [victim] });
     }),
   );
