@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Audit } from './attest/audit/types.ts';
 import type { Authority } from './attest/authority/ca.ts';
 import { makeServerCertificate } from './attest/authority/server-certificate.ts';
+import { shareConnections } from './attest/enrol/connections.ts';
 import { createRateLimit } from './attest/enrol/rate-limit.ts';
 import { networkOf } from './attest/network.ts';
 import type { PolicyStore } from './attest/policy/types.ts';
@@ -27,6 +28,7 @@ export interface LastCommands {
   of(surface: string): ReadonlyMap<number, CommandRecord>;
 }
 
+const maxConnections = 512;
 const noCommands: ReadonlyMap<number, CommandRecord> = new Map();
 
 /** Makes the memory; it holds one command a slot. */
@@ -96,6 +98,7 @@ export async function openPages(parts: GatewayPagesParts): Promise<PagesServer |
     limits: {
       request: (address) => requests.take(networkOf(address)),
       login: (address) => logins.take(networkOf(address)),
+      connections: (server) => shareConnections(server, { most: maxConnections, surfaceOf: () => null }),
     },
     clock,
     log,

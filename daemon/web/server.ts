@@ -7,7 +7,6 @@ import { type AddressInfo, isIPv6, type Socket } from 'node:net';
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { ServerCertificate } from '../attest/authority/ca.ts';
 import type { KeptCertificate } from '../attest/authority/server-certificate.ts';
-import { shareConnections } from '../attest/enrol/connections.ts';
 import type { Clock } from '../clock.ts';
 import type { GatewayConfig } from '../config/schema.ts';
 import { SurfacedError } from '../errors.ts';
@@ -29,7 +28,6 @@ import type { PageAccess, PageSources } from './sources.ts';
 import { addStreams } from './streams.ts';
 
 const mostBodyBytes = 32 * 1024;
-const maxConnections = 512;
 const requestTimeoutMs = 15_000;
 const sessionCounts = { most: 500, mostOfOneUser: 10 } as const;
 
@@ -38,10 +36,12 @@ export interface PagesParts {
   readonly certificate: KeptCertificate;
   readonly sources: PageSources;
   readonly access: PageAccess;
-  /** Take a permit of an address; false: there is none. */
   readonly limits: {
+    /** Take a permit of an address; false: there is none. */
     readonly request: (address: string) => boolean;
     readonly login: (address: string) => boolean;
+    /** Bounds the connections of a server, so that nobody takes all of them. */
+    readonly connections: (server: Server) => void;
   };
   readonly clock: Clock;
   readonly log: Log;
@@ -99,7 +99,7 @@ export async function startPages(parts: PagesParts): Promise<PagesServer> {
     },
   });
   const server = app.server as Server;
-  shareConnections(server, { most: maxConnections, surfaceOf: () => null });
+  limits.connections(server);
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
