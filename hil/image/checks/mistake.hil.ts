@@ -24,7 +24,7 @@ t.test('a mistake, its report, and what is put right', async (t) => {
   const right = await own.readBootFile('surfaced.yaml');
   await own.writeBootFile('surfaced.yaml', right.replace('https://', 'http://'));
   await own.powerOn(null);
-  t.match(await desk.untilShown(/^E\d /), /surfaced\.yaml/, 'the panel names the file');
+  t.match(await desk.untilShown(/: E\d /), /E1 SURFACED\.YAML/, 'the panel names the file');
   // Written before the panel is told.
   await desk.powerCut();
   const report = await own.readBootFile('surfaced-report.txt');
