@@ -48,6 +48,8 @@ export async function setNumber(request: NumberRequest, tools: NumberTools): Pro
   const { verb, order, saw, isDryRun, signal } = request;
   /** A PUT was sent and its answer did not come: it may have been carried out. */
   let mayHaveActed = false;
+  /** Of the object that it was made for. */
+  let sentFor = '';
   let conflicts = 0;
   let failures = 0;
   let lastFailure = 'No answer yet.';
@@ -99,9 +101,13 @@ export async function setNumber(request: NumberRequest, tools: NumberTools): Pro
       return { end: endOf('stale', 'Replaced', 'The target was deleted and made anew.', read.replicas) };
     if (mayHaveActed && read.replicas === order.want) return { written: read };
     if (read.replicas !== saw) return { end: changed(read.replicas) };
+    // What is momentary leaves no number that tells: it may have been done, and something else after it.
+    if (mayHaveActed && verb.number === 'momentary' && read.resourceVersion !== sentFor)
+      return { end: tooLate() };
     const end = request.refuse(read);
     if (end) return { end };
     if (signal.aborted || remainingMs() <= 0) return { end: tooLate() };
+    sentFor = read.resourceVersion;
     try {
       return {
         written: await withLimit(timers, remainingMs() + graceMs, signal, (limited) =>

@@ -94,6 +94,33 @@ t.test('once at most, and never as done what is not', async (t) => {
   }
 });
 
+t.test('a restart whose answer was lost is not done again after somebody else restarted', async (t) => {
+  const one = new OneObject({ spec: { template: {} } }, ['lost']);
+  const time = new FakeTime();
+  const order = {
+    ...{ ref: { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'n', name: 'x' }, want: 1, arm: [] },
+    ...{ actor: { user: 'u', groups: [], extra: {} }, id: 'session-0001-1', issuedAt: time.now() },
+  };
+  const patchObject: Cluster['patchObject'] = (...call) =>
+    one.patchObject(...call).finally(() => {
+      one.object = { spec: { template: {} } };
+      one.version++;
+    });
+  const running = setNumber(
+    {
+      ...{ verb: verbs.restart, order, saw: 0, uid: 'u', isDryRun: false, refuse: () => null },
+      ...{ deadlineAt: time.monotonic() + 5000, signal: new AbortController().signal },
+    },
+    {
+      cluster: { getObject: one.getObject, patchObject } as Cluster,
+      ...{ clock: time, timers: time, random: () => 0.5 },
+    },
+  );
+  await time.advance(20_000);
+  t.match(await running, { end: { phase: 'expired', code: 'AnswerLost' } });
+  t.equal(one.writes, 1);
+});
+
 t.test('settings are read from anything without failing', async () => {
   fc.assert(
     fc.property(fc.anything(), fc.anything(), fc.anything(), (metadata, spec, status) => {
