@@ -8,6 +8,7 @@ const at = (plural: string, name: string) => `/apis/apps/v1/namespaces/shop/${pl
 
 t.test('all Pods are new and ready before it counts', async (t) => {
   const site = await startSite(t, {
+    controls: 'pads',
     workloads: [
       { kind: 'Deployment', namespace: 'shop', name: 'cart', replicas: 3 },
       { kind: 'StatefulSet', namespace: 'shop', name: 'db', replicas: 2 },
@@ -65,6 +66,7 @@ t.test('all Pods are new and ready before it counts', async (t) => {
 
 t.test('a restart that is replaced by another is told so; an image that is gone blocks it', async (t) => {
   const site = await startSite(t, {
+    controls: 'pads',
     workloads: [{ kind: 'Deployment', namespace: 'shop', name: 'cart', replicas: 2 }],
     bindings: [{ verb: 'restart', max: undefined, target: inShop('Deployment', 'cart') }],
   });

@@ -56,6 +56,8 @@ export async function startSite(
     readonly workloads?: readonly SimWorkload[];
     readonly things?: readonly Thing[];
     readonly bindings: readonly BindingInput[];
+    /** What all controls of the panel are; left out: faders. */
+    readonly controls?: 'pads';
     /** A resource that the surface gets no rights to. */
     readonly withheld?: string;
   },
@@ -100,7 +102,7 @@ export async function startSite(
   const bench = new Bench(fastTime, kube as Cluster);
   bench.registry.set('desk', desk);
   bench.start();
-  bench.birth('desk');
+  bench.birth('desk', { kind: world.controls ?? 'fader' });
   t.teardown(async () => {
     await bench.relay.close();
     await kube.close();
