@@ -40,6 +40,8 @@ const guardWords: Readonly<Record<Guard, string>> = {
   autoscaler: 'an autoscaler decides',
   gitops: 'GitOps decides',
   claims: 'volumes are deleted',
+  disrupts: 'Pods in service are ended',
+  loses: 'something is lost',
 };
 
 /** Why a command has to be armed. */
