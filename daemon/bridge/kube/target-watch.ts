@@ -358,8 +358,10 @@ export class TargetMirror {
     const autoscalers = this.#autoscalers.flatMap((lease) => [...lease.reflector.items.values()]);
     // Without its scale the desired number of such a kind is unknown, and 0 would be a lie. Nor is a number told
     // before it is known who else decides about it: whoever acted on it would not be warned.
-    // A Node whose Pods were not listed is not an empty one.
-    const arePodsKnown = this.#traits.pods !== 'node' || this.#pods?.reflector.isSynced === true;
+    // A Node or a Job whose Pods were not listed is not an empty one: nobody would be asked before they end.
+    const { pods: whose } = this.#traits;
+    const arePodsKnown =
+      (whose !== 'node' && whose !== 'selector') || this.#pods?.reflector.isSynced === true;
     const state = arePodsKnown && this.#areAutoscalersKnown() ? this.#state(pods) : null;
     return {
       target: state,

@@ -173,6 +173,27 @@ t.test('suspending: a CronJob at once, a Job with its Pods after arming', async 
   t.equal(await site.turn(1, 0), 'received accepted converged');
 });
 
+t.test('a Job whose Pods cannot be seen is not one without any', async (t) => {
+  const target = { apiVersion: 'batch/v1', kind: 'Job', ...inShop('import') };
+  const site = await startSite(t, {
+    withheld: 'pods',
+    things: [
+      {
+        apiVersion: 'batch/v1',
+        kind: 'Job',
+        metadata: inShop('import'),
+        spec: { parallelism: 2, selector: { matchLabels: { app: 'x' } }, template },
+      },
+    ],
+    bindings: [{ verb: 'suspend', max: undefined, target }],
+  });
+  await site.until(0, ({ condition }) => condition.state === 'denied');
+  const id = site.bench.send({ want: 1, saw: 0, ttlMs: 30_000 });
+  await site.bench.bus.until(() => site.bench.hasEnded(id));
+  t.equal(site.bench.phases(id), 'received denied');
+  t.not(specOf(await site.get('/apis/batch/v1/namespaces/shop/jobs/import')).suspend, true);
+});
+
 t.test('cordoning a Node, which is in no namespace', async (t) => {
   const site = await startSite(t, {
     bindings: [
