@@ -146,11 +146,11 @@ t.test('who has shown no certificate is asked for it, and heard when it counts',
       { qos: 1 },
     );
   await desk.publishAsync(`${base}/desk/up/birth`, birth('session-1'), { qos: 1, retain: true });
-  await until(() => told('show-certificate') === 1);
+  await until(() => told('show-certificate') >= 1);
   await show('bad');
-  await until(() => told('renew') === 1);
+  await until(() => told('renew') >= 1);
   await show('good');
-  await until(() => told('rebirth') === 1);
+  await until(() => told('rebirth') >= 1);
   t.equal(messages.length, 0, 'nothing was taken of it so far');
   await desk.publishAsync(`${base}/desk/up/birth`, birth('session-1'), { qos: 1, retain: true });
   await until(() => messages.length === 1);
@@ -165,7 +165,8 @@ t.test('who has shown no certificate is asked for it, and heard when it counts',
   await until(() => bus.sessions === 0);
   t.equal(known.size, 0);
   await desk.publishAsync(`${base}/desk/up/cmd`, '{}', { qos: 1 });
-  await until(() => told('show-certificate') === 2);
+  // The other gateway may ask as well.
+  await until(() => told('show-certificate') >= 2);
   t.notOk(messages.some(({ topic }) => topic.endsWith('/cmd')));
 });
 
