@@ -138,8 +138,13 @@ t.test('a panel that is plugged in', async () => {
 for (const isDown of [true, false]) {
   t.test(`it is unplugged while its button is ${isDown ? 'down' : 'up'}, and comes back`, async (t) => {
     if (isDown) {
+      const before = monitor.lines.length;
       await inside.send(Uint8Array.of(0x90, 60, 100));
       await inside.receives('the light', lightOf(true));
+      // What the monitor prints may come after the light.
+      await monitor.until('the press', limitMs, () =>
+        monitor.lines.slice(before).some(({ type }) => type === 'press'),
+      );
     }
     const from = monitor.lines.length;
     const logged = monitor.logs.length;
